@@ -1,0 +1,47 @@
+"""One recorded manipulation: human keypoints, the object and its path, and what may be said of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Episode:
+    """A right-handed manipulation of one object over T frames in the z-up world, table at z = 0."""
+
+    id: str
+    """Unique and stable name, for example ``dexycb/20200709-subject-01/20200709_141754``."""
+    recording: str
+    """The recording that the episode was cut or mirrored from; splits never cut through one."""
+    dataset: str
+    """Name of the reader that made it."""
+    subject: str
+    """Who moved."""
+    object_name: str
+    """What was moved, the data set's own name."""
+    mirrored: bool
+    """True for a left hand reflected into a right one (the object is reflected with it)."""
+    fps: float
+    """Frames per second."""
+    keypoints_world: Float[np.ndarray, "T 21 3"]
+    """Human keypoints (wrist, then thumb, index, middle, ring, pinky, four each), m."""
+    T_world_object: Float[np.ndarray, "T 4 4"]
+    """Object pose, m."""
+    object_points: Float[np.ndarray, "n 3"]
+    """Object surface points in the object's frame, m."""
+    object_normals: Float[np.ndarray, "n 3"]
+    """Outward unit normals of `object_points`."""
+    T_world_camera: Float[np.ndarray, "4 4"]
+    """Pose of the recording camera (OpenCV axes)."""
+    instructions: tuple[str, ...]
+    """Things a person might have said to ask for this motion; at least five."""
+    contact_frame: int
+    """First frame in which the hand touches the object."""
+    lift_frame: int
+    """First frame in which the object has left its rest."""
+
+    def __len__(self) -> int:
+        return len(self.keypoints_world)
