@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float
@@ -42,6 +43,8 @@ class Episode:
     """First frame in which the hand touches the object."""
     lift_frame: int
     """First frame in which the object has left its rest."""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    """Further facts that the reader states, for example what the published splits are defined by."""
 
     def __len__(self) -> int:
         return len(self.keypoints_world)

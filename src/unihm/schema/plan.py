@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
+
+from unihm.geometry.pose import pose_to_vector, vector_to_pose
+from unihm.schema.storage import load_record, save_record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,3 +34,31 @@ class Plan:
     is the moment of lift."""
     T_world_camera: Float[np.ndarray, "4 4"]
     """Camera pose; the pre-grasp stands on its side of the table."""
+
+    VERSION = 1
+
+    def __len__(self) -> int:
+        return len(self.T_world_object)
+
+    def save(self, path: str | Path) -> None:
+        """Write the plan as one pickle-free ``.npz``, atomically."""
+        header = {name: getattr(self, name) for name in ("instruction", "task", "fps", "rest_frames")}
+        arrays = {
+            "T_world_object": pose_to_vector(self.T_world_object),
+            "T_world_camera": pose_to_vector(self.T_world_camera),
+            "object_points": self.object_points,
+            "object_normals": self.object_normals,
+        }
+        save_record(path, kind="plan", version=self.VERSION, header=header, arrays=arrays)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Plan:
+        """Read a plan; raises ValueError where the file is missing, damaged or of another kind."""
+        header, arrays = load_record(path, kind="plan", version=cls.VERSION)
+        header = {k: v for k, v in header.items() if k not in ("kind", "version")}
+        try:
+            for name in ("T_world_object", "T_world_camera"):
+                arrays[name] = vector_to_pose(arrays[name])
+            return cls(**header, **arrays)
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"'{path}' is damaged: {error}.") from error

@@ -114,3 +114,16 @@ def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
             return {name: loaded[name] for name in loaded.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError) as error:
         raise ValueError(f"'{path}' is damaged or not a NumPy file: {error}") from error
+
+
+def load_record_header(path: str | Path) -> dict[str, Any]:
+    """Only the header of a record, to learn its kind; empty for a plain NumPy file.
+
+    Raises:
+        ValueError: The file is missing or damaged.
+    """
+    arrays = load_arrays(path)
+    try:
+        return json.loads(str(arrays[HEADER])) if HEADER in arrays else {}
+    except json.JSONDecodeError as error:
+        raise ValueError(f"'{path}' is damaged: its header is not JSON ({error}).") from error

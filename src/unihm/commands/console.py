@@ -1,0 +1,50 @@
+"""What all commands share: how they print, load and refuse."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def report(value: dict[str, Any], as_json: bool, text: str | None = None) -> None:
+    """Print a command's result, for a program or for a person."""
+    if as_json:
+        import json
+
+        print(json.dumps(value))
+    else:
+        print(text if text is not None else "\n".join(f"{name}: {item}" for name, item in value.items()))
+
+
+def load_weights(load: Callable[[], Any]) -> Any:
+    """Load weights with the heavy libraries kept quiet, and say once what licence they carry."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    from unihm.notice import print_licence_notice_once
+
+    print_licence_notice_once()
+    return load()
+
+
+def pixel(text: str) -> tuple[int, int]:
+    try:
+        u, v = (int(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"--point needs a pixel U,V such as 320,240, got '{text}'.") from None
+    return u, v
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse an output folder that cannot be written before any work is done for it."""
+    from unihm.schema.storage import atomic_path
+
+    probe = folder / ".probe"
+    with atomic_path(probe):
+        pass
+    probe.unlink()

@@ -1,0 +1,64 @@
+"""Figures on held-out recordings."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from unihm.commands.console import load_weights, report
+
+
+def eval_generation(
+    *,
+    data: Path,
+    split: str = "release",
+    hand: tuple[str, ...] = ("human", "shadow"),
+    samples: int = 3,
+    seed: int = 0,
+    quick: bool = False,
+    out: Path | None = None,
+    json: bool = False,
+):
+    """Generated motions against held-out recordings, beside four references in one table.
+
+    Args:
+        data: Episode store with retargeted motions, from `unihm data import`.
+        split: Which recordings are held out.
+        hand: Hands to evaluate.
+        samples: Motions generated for each recording.
+        seed: Seed of the sampling.
+        quick: The same on a few recordings; labelled so.
+        out: Folder for table.txt, table.csv, table.json and table.png.
+        json: Print the rows as JSON.
+    """
+    from unihm.evaluation.generation import evaluate_generation
+    from unihm.evaluation.tables import text_table, write_tables
+    from unihm.pipeline import Pipeline
+
+    pipeline = load_weights(Pipeline)
+    rows = evaluate_generation(
+        data, split, hand, pipeline.generator, pipeline.tokenizer, seed=seed, samples=samples, quick=quick
+    )
+    facts = {
+        "command": "unihm " + " ".join(sys.argv[1:]),
+        "commit": commit(),
+        "seed": seed,
+        "data": str(data),
+        "quick": quick,
+        "rows": rows,
+    }
+    if out is not None:
+        write_tables(facts, out)
+    report(facts, json, text_table(rows))
+
+
+def commit() -> str | None:
+    """The commit of the checkout that runs, where there is one."""
+    done = subprocess.run(
+        ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() or None

@@ -1,0 +1,167 @@
+"""From words and a picture to a motion, step by step."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from unihm.commands.console import check_writable, load_weights, pixel, report, say
+
+
+def demo(*, hand: str = "shadow", out: Path = Path("out/demo"), seed: int = 0, open: bool = False, json: bool = False):
+    """Built-in scene to a moving hand: writes motion.npz, motion.html and report.json.
+
+    Args:
+        hand: Which hand moves; see `unihm hands list`.
+        out: Folder for the results.
+        seed: Seed of the token sampling.
+        open: Show the page in a browser when there is a screen.
+        json: Print the report as JSON.
+    """
+    from unihm.perception.scene_files import DEMO_INSTRUCTION, demo_scene_folder
+
+    folder = demo_scene_folder()
+    generate(str(folder), DEMO_INSTRUCTION, hand=hand, out=out, seed=seed, json=json)
+    page = (out / "motion.html").resolve()
+    if open and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform in ("darwin", "win32")):
+        import webbrowser
+
+        webbrowser.open(page.as_uri())
+    elif open:
+        say(f"No screen here: open {page} in a browser to see the hand move.")
+
+
+def generate(
+    scene: str,
+    instruction: str,
+    *,
+    hand: str = "shadow",
+    point: str | None = None,
+    initial_pose: Path | None = None,
+    data: Path | None = None,
+    generator: str = "qwen3-tiny",
+    temperature: float | None = None,
+    seed: int = 0,
+    out: Path | None = None,
+    json: bool = False,
+):
+    """Words and an RGB-D image to a refined motion of the named hand.
+
+    Writes motion.npz (refined), generated.npz (before refinement), tokens.npz, plan.npz, motion.html and
+    report.json.
+
+    Args:
+        scene: Folder with color.png, depth.png and camera.json; or an episode id, with --data.
+        instruction: What shall be done, in plain words.
+        hand: Which hand moves; see `unihm hands list`.
+        point: Pixel U,V on the object, where words do not decide.
+        initial_pose: Start of the hand: a motion .npz or JSON with xyz, wxyz, qpos. Default: a stated pre-grasp.
+        data: Episode store, when SCENE is an episode id; its true cloud, path and initial pose are then given.
+        generator: Which generator writes the tokens.
+        temperature: Of the token sampling; default: the generator's own.
+        seed: Seed of the token sampling.
+        out: Folder for the results; default out/<scene>-<hand>.
+        json: Print the report as JSON.
+    """
+    from unihm.hands.hand import load_hand
+    from unihm.perception.scene_files import load_scene
+    from unihm.pipeline import InitialPose, Pipeline, Stopwatch, plan_of_episode
+
+    model = load_hand(hand)
+    start = None if initial_pose is None else InitialPose.load(initial_pose, model)
+    folder = out or Path("out") / f"{Path(scene).name or 'scene'}-{model.name}"
+    check_writable(folder)
+    if data is not None:
+        from unihm.datasets.episode_store import read_episodes, read_motions
+
+        episode = next(iter(read_episodes(data, [scene])))
+        plan = plan_of_episode(episode, instruction)
+        if start is None:
+            recorded = read_motions(data, model.name, [scene])[scene]
+            start = InitialPose(T_world_palm=recorded.T_world_palm[0], qpos=recorded.qpos[0])
+        pipeline = load_weights(lambda: Pipeline(generator_name=generator))
+        result = pipeline.follow(plan, model, start, temperature=temperature, seed=seed)
+    else:
+        watch = Stopwatch()
+        with watch("read"):
+            image = load_scene(scene)
+        pipeline = load_weights(lambda: Pipeline(generator_name=generator))
+        result = pipeline.generate(
+            image,
+            instruction,
+            model,
+            point=None if point is None else pixel(point),
+            initial_pose=start,
+            temperature=temperature,
+            seed=seed,
+        )
+        result.report["seconds"] = {**watch.seconds, **result.report["seconds"]}
+    _write_result(result, folder)
+    report({**result.report, "out": str(folder)}, json, _summary(result.report, folder))
+
+
+def plan(scene: str, instruction: str, *, point: str | None = None, out: Path | None = None, json: bool = False):
+    """Object cloud and object path only: perception and planning, no hand.
+
+    Args:
+        scene: Folder with color.png, depth.png and camera.json.
+        instruction: What shall be done, in plain words.
+        point: Pixel U,V on the object, where words do not decide.
+        out: Folder for plan.npz; default out/<scene>-plan.
+        json: Print the plan's facts as JSON.
+    """
+    from unihm.perception.base import PERCEPTIONS
+    from unihm.perception.scene_files import load_scene
+    from unihm.planning.base import PLANNERS
+
+    perceived = PERCEPTIONS["tabletop"]().perceive(
+        load_scene(scene), instruction, None if point is None else pixel(point)
+    )
+    made = PLANNERS["verbs"]().plan(perceived, instruction)
+    folder = out or Path("out") / f"{Path(scene).name or 'scene'}-plan"
+    made.save(folder / "plan.npz")
+    path = made.T_world_object[:, :3, 3]
+    facts = {
+        "task": made.task,
+        "objects": len(perceived.objects),
+        "target": perceived.target,
+        "points": len(made.object_points),
+        "extents_m": [round(float(x), 4) for x in made.object_points.max(0) - made.object_points.min(0)],
+        "start_m": [round(float(x), 4) for x in path[0]],
+        "end_m": [round(float(x), 4) for x in path[-1]],
+        "frames": len(made),
+        "lift_frame": made.rest_frames,
+        "out": str(folder / "plan.npz"),
+    }
+    report(facts, json)
+
+
+def _write_result(result: Any, folder: Path) -> None:
+    """Everything that `generate` made, as files."""
+    from unihm import viewer
+    from unihm.schema.storage import write_json
+
+    result.plan.save(folder / "plan.npz")
+    result.tokens.save(folder / "tokens.npz")
+    result.generated.save(folder / "generated.npz")
+    result.motion.save(folder / "motion.npz")
+    scene = None if result.perceived is None else (result.perceived.points_world, result.perceived.colors)
+    viewer.write_html(result.motion, folder / "motion.html", title=result.report["instruction"], scene=scene)
+    write_json(folder / "report.json", result.report)
+
+
+def _summary(report: dict[str, Any], folder: Path) -> str:
+    """What a person wants to read after `generate`."""
+    contact = report["contact_at_lift"]
+    times = ", ".join(f"{name} {seconds:.2f}" for name, seconds in report["seconds"].items())
+    opposing = "none" if contact["opposing_tips_mm"] is None else f"{contact['opposing_tips_mm']:.1f} mm"
+    return "\n".join(
+        [
+            f"{report['task']}: {report['hand']}, {report['frames']} frames, {report['tokens']} tokens",
+            f"opposing fingertips to the object at the moment of lift: {opposing}",
+            f"seconds: {times} (total {sum(report['seconds'].values()):.2f})",
+            f"wrote {folder}/motion.npz, motion.html, report.json",
+        ]
+    )

@@ -1,0 +1,222 @@
+"""What can be done to a motion: make it from keypoints, translate, encode, refine, show it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from unihm.commands.console import load_weights, report, say
+
+
+def retarget(
+    source: str,
+    *,
+    hand: str = "shadow",
+    data: Path | None = None,
+    fps: float = 30.0,
+    out: Path | None = None,
+    json: bool = False,
+):
+    """Human keypoints to a motion of the named hand (Eq. B1).
+
+    Args:
+        source: Keypoints (T,21,3) in metres as .npy or .npz, or an episode id, with --data.
+        hand: Which hand moves; see `unihm hands list`.
+        data: Episode store, when SOURCE is an episode id.
+        fps: Frames per second of a keypoint file.
+        out: The motion file; default out/<source>-<hand>.npz.
+        json: Print the figures as JSON.
+    """
+    import time
+
+    import numpy as np
+
+    from unihm.hands.hand import load_hand
+    from unihm.retargeting import retarget as retarget_all
+
+    model = load_hand(hand)
+    episode = None
+    if data is not None:
+        from unihm.datasets.episode_store import read_episodes
+
+        episode = next(iter(read_episodes(data, [source])))
+        keypoints, fps = episode.keypoints_world, episode.fps
+    else:
+        keypoints = _keypoints(Path(source))
+    start = time.perf_counter()
+    motion = retarget_all([keypoints], model)[0].replace(fps=fps, source=source)
+    seconds = time.perf_counter() - start
+    if episode is not None:
+        from unihm.datasets.episode_store import attach
+
+        motion = attach(motion, episode)
+    target = out or Path("out") / f"{Path(source).stem}-{model.name}.npz"
+    motion.save(target)
+    error = _fingertip_error_mm(motion, model, keypoints)
+    below = np.maximum(np.asarray(model.lower) - motion.qpos, motion.qpos - np.asarray(model.upper))
+    facts = {
+        "hand": model.name,
+        "frames": len(motion),
+        "fingertip_mm": round(error, 3),
+        "limit_violations": int((below > 1e-9).any(axis=-1).sum()),
+        "ms_per_frame": round(seconds / len(motion) * 1e3, 3),
+        "out": str(target),
+    }
+    report(facts, json)
+
+
+def translate(motion: Path, *, to: str | None = None, out: Path | None = None, json: bool = False):
+    """A motion of one hand to another through the shared codebook (Eq. 6).
+
+    Args:
+        motion: A motion .npz.
+        to: The hand to translate to.
+        out: The motion file; default beside the input, <motion>-<to>.npz.
+        json: Print the facts as JSON.
+    """
+    from unihm.hands.hand import list_hands, load_hand
+    from unihm.schema.motion import HandMotion
+    from unihm.tokenizer.tokenizer import load_tokenizer
+
+    if to is None:
+        raise ValueError(f"--to needs the hand to translate to. Available: {', '.join(list_hands())}.")
+    target = load_hand(to)
+    source = HandMotion.load(motion)
+    tokenizer = load_weights(load_tokenizer)
+    tokens = tokenizer.encode(source)
+    translated = _with_object(tokenizer.decode(tokens, target.name), source)
+    path = out or motion.with_name(f"{motion.stem}-{target.name}.npz")
+    translated.save(path)
+    facts = {
+        "from": source.hand,
+        "to": target.name,
+        "frames": len(translated),
+        "tokens": int(tokens.codes.size),
+        "out": str(path),
+    }
+    report(facts, json)
+
+
+def tokens(motion: Path, *, decode: str | None = None, out: Path | None = None, json: bool = False):
+    """A motion as tokens with their times; or tokens back to a motion.
+
+    Args:
+        motion: A motion .npz to encode, or a tokens .npz.
+        decode: Decode the tokens with this hand and write the motion.
+        out: The tokens file (or with --decode the motion file); default beside the input.
+        json: Print the tokens as JSON.
+    """
+    from unihm.schema.motion import HandMotion, MotionTokens
+    from unihm.schema.storage import load_record_header
+    from unihm.tokenizer.tokenizer import load_tokenizer
+
+    tokenizer = load_weights(load_tokenizer)
+    if load_record_header(motion).get("kind") == "motion_tokens":
+        written = MotionTokens.load(motion)
+        path = motion
+    else:
+        written = tokenizer.encode(HandMotion.load(motion))
+        path = motion.with_name(f"{motion.stem}-tokens.npz") if out is None or decode else out
+        written.save(path)
+    facts: dict[str, Any] = {
+        "hand": written.hand,
+        "tokenizer": written.tokenizer,
+        "frames": written.num_frames,
+        "frames_per_chunk": written.frames_per_chunk,
+        "seconds_per_chunk": written.frames_per_chunk / written.fps,
+        "codes": written.codes.tolist(),
+        "out": str(path),
+    }
+    if decode is not None:
+        decoded = tokenizer.decode(written, decode)
+        target = out or motion.with_name(f"{motion.stem}-{decode}.npz")
+        decoded.save(target)
+        facts["decoded"] = str(target)
+    lines = [f"{len(written.codes)} chunks of {written.frames_per_chunk} frames, {written.codes.shape[1]} codes each"]
+    for index, row in enumerate(written.codes):
+        lines.append(f"  {index * facts['seconds_per_chunk']:6.3f} s  " + " ".join(f"{code:5d}" for code in row))
+    lines += [f"{name}: {facts[name]}" for name in ("out", "decoded") if name in facts]
+    report(facts, json, "\n".join(lines))
+
+
+def refine(motion: Path, *, object: Path | None = None, out: Path | None = None, json: bool = False):
+    """Touch the object without piercing it (Algorithm 1).
+
+    Args:
+        motion: A motion .npz with an object path.
+        object: The object's surface in its own frame: a mesh, or points .xyz; default: the motion's own cloud.
+        out: The refined motion; default beside the input, <motion>-refined.npz.
+        json: Print the figures as JSON.
+    """
+    from unihm.hands.hand import load_hand
+    from unihm.refinement import refine as refine_motion
+    from unihm.schema.motion import HandMotion
+
+    source = HandMotion.load(motion)
+    if object is not None:
+        from unihm.geometry.surface import load_surface
+
+        points, normals = load_surface(object)
+        source = source.replace(object_points=points, object_normals=normals)
+    refined, report = refine_motion(source, load_hand(source.hand))
+    path = out or motion.with_name(f"{motion.stem}-refined.npz")
+    refined.save(path)
+    report({**vars(report), "out": str(path)}, json)
+
+
+def view(
+    motion: Path, *, html: Path | None = None, host: str = "127.0.0.1", port: int = 8080, frames: Path | None = None
+):
+    """Play a motion in the browser, or write one offline page.
+
+    Args:
+        motion: A motion .npz.
+        html: Write an offline page with a player to this file instead of serving one.
+        host: Address to listen on; only this machine by default.
+        port: Port to listen on.
+        frames: Write a still picture (PNG) of three times of the motion to this file instead.
+    """
+    from unihm import viewer
+    from unihm.schema.motion import HandMotion
+
+    source = HandMotion.load(motion)
+    if html is not None:
+        viewer.write_html(source, html)
+        say(f"out: {html}")
+    if frames is not None:
+        viewer.write_frames_png(source, frames)
+        say(f"out: {frames}")
+    if html is None and frames is None:
+        viewer.serve(source, host=host, port=port)
+
+
+def _keypoints(path: Path):
+    """Keypoints (T, 21, 3) from .npy, or from .npz under `keypoints` or as its only array."""
+    from unihm.schema.storage import load_arrays
+
+    if path.suffix not in (".npy", ".npz"):
+        raise ValueError(f"'{path}': keypoints come as .npy or .npz; with --data DATA, SOURCE is an episode id.")
+    arrays = load_arrays(path)
+    if "keypoints" in arrays:
+        return arrays["keypoints"]
+    if len(arrays) != 1:
+        raise ValueError(f"'{path}' holds {', '.join(sorted(arrays))}; expected one array or one named keypoints.")
+    return next(iter(arrays.values()))
+
+
+def _fingertip_error_mm(motion: Any, hand: Any, keypoints: Any) -> float:
+    """Mean distance of the hand's fingertip keypoints to the human's, unscaled, in mm."""
+    import numpy as np
+    import torch
+
+    slots = np.asarray(hand.fingertip_slots)
+    mine_palm = hand.keypoints(torch.as_tensor(motion.qpos)).numpy()[:, slots]
+    mine = np.einsum("tij,tkj->tki", motion.T_world_palm[:, :3, :3], mine_palm) + motion.T_world_palm[:, None, :3, 3]
+    human = keypoints[:, np.asarray(hand.keypoint_indices)[slots]]
+    return float(np.linalg.norm(mine - human, axis=-1).mean() * 1e3)
+
+
+def _with_object(motion: Any, source: Any) -> Any:
+    """The object of one motion put beside another of the same length."""
+    names = ("T_world_object", "object_points", "object_normals", "contact_phase", "instruction")
+    return motion.replace(**{name: getattr(source, name) for name in names})
