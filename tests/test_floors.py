@@ -17,6 +17,7 @@ FLOORS = {
     "optimization": 0,
     "registry": 0,
     "notice": 0,
+    "assets": 0,
     "schema": 1,
     "kinematics": 1,
     "hands": 1,

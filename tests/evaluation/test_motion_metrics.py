@@ -13,9 +13,7 @@ from unihm.evaluation import motion_metrics as metrics
 
 def _track(keypoints, T_world_palm=None, fps=30.0):
     T_world_palm = np.tile(np.eye(4), (len(keypoints), 1, 1)) if T_world_palm is None else T_world_palm
-    return metrics.Track(
-        keypoints_world=keypoints, T_world_palm=T_world_palm, wrist_world=keypoints[:, 0], fps=fps
-    )
+    return metrics.Track(keypoints_world=keypoints, T_world_palm=T_world_palm, wrist_world=keypoints[:, 0], fps=fps)
 
 
 def test_mpjpe_by_hand():

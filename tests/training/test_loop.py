@@ -46,9 +46,7 @@ def end(module, epoch, rng):
     return {"held_out": (module.layers(x) - x.sum(-1, keepdim=True)).square().mean().item()}
 
 
-CONFIG = LoopConfig(
-    epochs=5, learning_rate=0.02, warmup_steps=3, checkpoint_steps=4, log_steps=1, best="held_out"
-)
+CONFIG = LoopConfig(epochs=5, learning_rate=0.02, warmup_steps=3, checkpoint_steps=4, log_steps=1, best="held_out")
 
 
 def run(folder, **options):
@@ -69,7 +67,7 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path, stop):
     assert stopped.step == stop
     resumed, again = run(tmp_path / "cut", resume=True)
     assert again == progress
-    assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), resumed.state_dict().values()))
+    assert all(torch.equal(whole.state_dict()[name], b) for name, b in resumed.state_dict().items())
     assert lines(tmp_path / "cut") == lines(tmp_path / "whole")
 
 
@@ -89,7 +87,7 @@ def test_a_kill_between_checkpoints_repeats_the_lost_steps(tmp_path):
     with (tmp_path / "cut" / "log.jsonl").open("a") as file:
         file.write('{"step": 16, "lo')
     resumed, _ = run(tmp_path / "cut", resume=True)
-    assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), resumed.state_dict().values()))
+    assert all(torch.equal(whole.state_dict()[name], b) for name, b in resumed.state_dict().items())
     assert lines(tmp_path / "cut") == lines(tmp_path / "whole")
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from unihm.commands.console import check_writable, load_weights, pixel, report, say
 
+DEMO_INSTRUCTION = "Lift the bottle."
+
 
 def demo(*, hand: str = "shadow", out: Path = Path("out/demo"), seed: int = 0, open: bool = False, json: bool = False):
     """Built-in scene to a moving hand: writes motion.npz, motion.html and report.json.
@@ -20,10 +22,9 @@ def demo(*, hand: str = "shadow", out: Path = Path("out/demo"), seed: int = 0, o
         open: Show the page in a browser when there is a screen.
         json: Print the report as JSON.
     """
-    from unihm.perception.scene_files import DEMO_INSTRUCTION, demo_scene_folder
+    from unihm.assets import scene_folder
 
-    folder = demo_scene_folder()
-    generate(str(folder), DEMO_INSTRUCTION, hand=hand, out=out, seed=seed, json=json)
+    generate(str(scene_folder("demo")), DEMO_INSTRUCTION, hand=hand, out=out, seed=seed, json=json)
     page = (out / "motion.html").resolve()
     if open and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform in ("darwin", "win32")):
         import webbrowser

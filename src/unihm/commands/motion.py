@@ -158,10 +158,10 @@ def refine(motion: Path, *, object: Path | None = None, out: Path | None = None,
 
         points, normals = load_surface(object)
         source = source.replace(object_points=points, object_normals=normals)
-    refined, report = refine_motion(source, load_hand(source.hand))
+    refined, figures = refine_motion(source, load_hand(source.hand))
     path = out or motion.with_name(f"{motion.stem}-refined.npz")
     refined.save(path)
-    report({**vars(report), "out": str(path)}, json)
+    report({**vars(figures), "out": str(path)}, json)
 
 
 def view(

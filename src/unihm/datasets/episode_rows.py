@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -90,8 +91,8 @@ def table_from_episodes(episodes: Sequence[Episode]) -> pa.Table:
 
 def episode_from_row(path: Path, table: pa.Table, row: int) -> Episode:
     """The inverse of `table_from_episodes`; `path` is named where the row is damaged."""
-    scalars = {name: table[name][row].as_py() for name in _SCALARS}
-    arrays = {name: finite_cell(path, table, name, row) for name in _ARRAYS}
+    scalars: dict[str, Any] = {name: table[name][row].as_py() for name in _SCALARS}
+    arrays: dict[str, Any] = {name: finite_cell(path, table, name, row) for name in _ARRAYS}
     arrays |= {name: vector_to_pose(arrays[name]) for name in _POSES}
     return Episode(
         **scalars,

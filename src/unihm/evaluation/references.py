@@ -33,7 +33,7 @@ class Given:
     """Keypoints in the first frame, m."""
     T_world_palm0: Float[np.ndarray, "4 4"]
     """Palm pose in the first frame, m."""
-    wrist0_world: Float[np.ndarray, "3"]
+    wrist0_world: Float[np.ndarray, " 3"]
     """Wrist in the first frame, m."""
     T_world_object: Float[np.ndarray, "T 4 4"]
     """Object path, m."""
@@ -93,8 +93,7 @@ class NearestNeighbour:
         self._blocks = [_blocks(given) for given, _ in training]
         # A block (palm position, palm axes, extents, path) counts as one; its spread over the training set is its unit.
         self._scales = [
-            np.stack(block).std(axis=0).clip(1e-6) * np.sqrt(block[0].size)
-            for block in zip(*self._blocks, strict=True)
+            np.stack(block).std(axis=0).clip(1e-6) * np.sqrt(block[0].size) for block in zip(*self._blocks, strict=True)
         ]
         self._states = np.stack([_states_at(given, track, _STATE_PHASES) for given, track in training])
 
@@ -102,10 +101,7 @@ class NearestNeighbour:
         """See `Reference`."""
         own = _blocks(given)
         distances = [
-            sum(
-                float((((a - b) / scale) ** 2).sum())
-                for a, b, scale in zip(own, other, self._scales, strict=True)
-            )
+            sum(float((((a - b) / scale) ** 2).sum()) for a, b, scale in zip(own, other, self._scales, strict=True))
             for other in self._blocks
         ]
         states = self._states[int(np.argmin(distances))]
@@ -125,9 +121,7 @@ class RidgeRegression:
     penalty: float
     """The chosen weight of the squared coefficients, on standardised inputs."""
 
-    def __init__(
-        self, training: Sequence[tuple[Given, Track]], selection: Sequence[tuple[Given, Track]]
-    ):
+    def __init__(self, training: Sequence[tuple[Given, Track]], selection: Sequence[tuple[Given, Track]]):
         """Fits the map.
 
         Args:
@@ -147,9 +141,7 @@ class RidgeRegression:
             if error < best:
                 best, self.penalty, self._coefficients = error, float(penalty), coefficients
 
-    def _selection_error(
-        self, coefficients: np.ndarray, selection: Sequence[tuple[Given, Track]]
-    ) -> float:
+    def _selection_error(self, coefficients: np.ndarray, selection: Sequence[tuple[Given, Track]]) -> float:
         """Mean MPJPE, m."""
         errors = []
         for given, track in selection:
@@ -160,9 +152,7 @@ class RidgeRegression:
     def _predict(self, given: Given, coefficients: np.ndarray) -> Track:
         x = (_features(given) - self._x_mean) / self._x_scale
         states = (self._y_mean + x @ coefficients).reshape(len(_STATE_PHASES), -1)
-        return _track(
-            given, _interpolate(_lift_phase(len(given), given.lift_frame), _STATE_PHASES, states)
-        )
+        return _track(given, _interpolate(_lift_phase(len(given), given.lift_frame), _STATE_PHASES, states))
 
     def predict(self, given: Given) -> Track:
         """See `Reference`."""
@@ -203,9 +193,9 @@ def _state(
 def _initial_state(given: Given) -> np.ndarray:
     """The state in the first frame, (3 k + 15,)."""
     T_canonical_world = np.linalg.inv(given.T_world_canonical[:1])
-    return _state(
-        T_canonical_world, given.keypoints0_world[None], given.wrist0_world[None], given.T_world_palm0[None]
-    )[0]
+    return _state(T_canonical_world, given.keypoints0_world[None], given.wrist0_world[None], given.T_world_palm0[None])[
+        0
+    ]
 
 
 def _states_at(given: Given, track: Track, phases: np.ndarray) -> np.ndarray:
@@ -230,9 +220,7 @@ def _track(given: Given, states: np.ndarray) -> Track:
     T_world_palm = np.tile(np.eye(4), (len(states), 1, 1))
     T_world_palm[:, :3, :3] = R @ u @ vt
     T_world_palm[:, :3, 3] = points[:, -1]
-    return Track(
-        keypoints_world=points[:, :-2], wrist_world=points[:, -2], T_world_palm=T_world_palm, fps=given.fps
-    )
+    return Track(keypoints_world=points[:, :-2], wrist_world=points[:, -2], T_world_palm=T_world_palm, fps=given.fps)
 
 
 def _blocks(given: Given) -> tuple[np.ndarray, ...]:

@@ -53,8 +53,8 @@ class KinematicTree:
     """A, B, C, D above, in level order."""
     _joint_link: Int[Tensor, " nfull"]
     """Child link of each movable joint."""
-    _axis: Float[Tensor, "nfull 3"]
-    """Joint axes in the child's frame."""
+    _axis_and_origin: Float[Tensor, "nfull 4 2"]
+    """Homogeneous joint axis and joint origin in the child's frame."""
     _prismatic: Float[Tensor, " nfull"]
     """1 for sliding joints, else 0."""
     _moves: Float[Tensor, "nl nfull"]
@@ -105,6 +105,10 @@ class KinematicTree:
                     moves[i, row_of[name]] = 1.0
                 name = joint_of[name].parent
 
+        axis_and_origin = np.zeros((len(movable), 4, 2))
+        axis_and_origin[:, :3, 0] = np.array([joint.axis for joint in movable]).reshape(-1, 3)
+        axis_and_origin[:, 3, 1] = 1.0
+
         above = [{name: i for i, name in enumerate(level)} for level in levels]
         parents = [
             torch.tensor([above[depth][joint_of[name].parent] for name in level])
@@ -125,7 +129,7 @@ class KinematicTree:
             _q_offset=torch.from_numpy(q_offset),
             _basis=torch.from_numpy(basis),
             _joint_link=torch.tensor([link_names.index(joint.child) for joint in movable], dtype=torch.long),
-            _axis=torch.from_numpy(np.array([joint.axis for joint in movable]).reshape(-1, 3)),
+            _axis_and_origin=torch.from_numpy(axis_and_origin),
             _prismatic=torch.tensor([float(joint.kind == "prismatic") for joint in movable], dtype=torch.float64),
             _moves=torch.from_numpy(moves),
             _has_prismatic=any(joint.kind == "prismatic" for joint in movable),
@@ -167,12 +171,13 @@ class KinematicTree:
         """
         T_point = T_root_link.index_select(-3, link)
         p = torch.matmul(T_point[..., :3, :3], points_link[:, :, None])[..., 0] + T_point[..., :3, 3]
-        T_joint = T_root_link.index_select(-3, self._joint_link)
-        axis = torch.matmul(T_joint[..., :3, :3], self._axis[:, :, None])[..., 0]
-        arm = p[..., :, None, :] - T_joint[..., None, :, :3, 3]
-        J = torch.linalg.cross(axis[..., None, :, :].expand_as(arm), arm)
+        # Columns of the product: the axis as a direction (0 below it) and the joint's origin as a point (1 below it).
+        joint = torch.matmul(T_root_link.index_select(-3, self._joint_link)[..., :3, :], self._axis_and_origin)
+        arm = p[..., :, None, :] - joint[..., None, :, :, 1]
+        axis = joint[..., None, :, :, 0].expand_as(arm)
+        J = torch.linalg.cross(axis, arm)
         if self._has_prismatic:
-            J = torch.lerp(J, axis[..., None, :, :].expand_as(J), self._prismatic[:, None])
+            J = torch.lerp(J, axis, self._prismatic[:, None])
         J = (J * self._moves[link][:, :, None]).transpose(-1, -2)
         return p, J if self._plain else J @ self.M
 

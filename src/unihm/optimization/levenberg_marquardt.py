@@ -8,6 +8,9 @@ equations (Eq. 17) inside the box of allowed steps and takes the step only where
 with D^2 the diagonal of J^T J, and the damping lambda moved by the ratio of actual to predicted decrease
 (Nielsen 1999). The state is any tensor with a leading batch axis: the solver knows only how to `retract` a
 tangent step onto it, so poses need no special case.
+
+Residuals, Jacobians and states are torch, on any device. The small systems and the decisions are NumPy: at batch
+size 1, where refinement works frame by frame, an operation of torch costs five times as much.
 """
 
 from __future__ import annotations
@@ -16,11 +19,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-_SMALLEST_DAMPING, _LARGEST_DAMPING = 1e-12, 1e12
+# The smallest damping keeps systems of dependent variables solvable and costs a Newton step one digit in nine.
+_SMALLEST_DAMPING, _LARGEST_DAMPING = 1e-9, 1e12
 _BOUND_ROUNDS = 8  # each round pins the variables whose step would leave the box; more are needed only rarely
 
 
@@ -105,125 +110,116 @@ def _minimize(
 ) -> Solution:
     x = start
     cost, g, H = _normal_equations(*function(x))
-    lam = torch.full_like(cost, damping)
-    growth = torch.full_like(cost, 2.0)
-    status = torch.full(cost.shape, Status.MAX_ITERATIONS, dtype=torch.int64, device=cost.device)
-    iterations = torch.zeros_like(status)
-    finite = torch.isfinite(cost)
-    status.masked_fill_(~finite, Status.NOT_FINITE)
-    running = finite
-    smallest = 4 * torch.finfo(cost.dtype).eps  # relative decreases below this are rounding
+    lam, growth = np.full(len(cost), damping), np.full(len(cost), 2.0)
+    running = np.isfinite(cost)
+    status = np.where(running, Status.MAX_ITERATIONS, Status.NOT_FINITE)
+    iterations = np.zeros(len(cost), dtype=np.int64)
+    smallest = 4 * torch.finfo(start.dtype).eps  # relative decreases below this are rounding
 
     for _ in range(max_iterations):
-        lower, upper = room(x) if room is not None else (None, None)
-        g_free = g if lower is None or upper is None else _inside(g, lower, upper)
-        flat = running & (g_free.abs().amax(-1) <= gradient_tolerance)
-        if flat.any():
-            status.masked_fill_(flat, Status.CONVERGED)
-            running = running & ~flat
+        lower, upper = (_numpy(bound) for bound in room(x)) if room is not None else (-np.inf, np.inf)
+        blocked = ((g > 0) & (lower >= 0)) | ((g < 0) & (upper <= 0))
+        flat = running & ((np.abs(g) <= gradient_tolerance) | blocked).all(-1)
+        status[flat] = Status.CONVERGED
+        running = running & ~flat
         if not running.any():
             break
-        delta, solved = _bounded_step(H, g, g_free, lam, lower, upper)
-        predicted = -(delta * (g + 0.5 * torch.einsum("bij,bj->bi", H, delta))).sum(-1)
-        x_new = retract(x, delta)
-        cost_new, g_new, H_new = _normal_equations(*function(x_new))
-        # The cost cannot be resolved any finer; asking for a decrease would only end in STALLED.
-        exhausted = running & solved & (predicted <= smallest * cost)
-        accepted = running & solved & (cost_new < cost)
-
-        decrease = cost - cost_new
-        steady = accepted & (lam <= 1)  # a heavily damped step is short, which says nothing about the minimum
-        done = steady & ((decrease <= cost_tolerance * cost) | (delta.abs().amax(-1) <= step_tolerance))
-        ratio = decrease / predicted.clamp_min(torch.finfo(cost.dtype).tiny)
-        shrink = (1 - (2 * ratio - 1) ** 3).clamp(1 / 3, 2)
-        lam_next = torch.where(accepted, lam * shrink, lam * growth)
-        growth = torch.where(accepted, torch.full_like(growth, 2.0), growth * 2)
         iterations += running
+
+        delta = _bounded_step(H, g, lam, blocked, lower, upper)
+        delta[~running] = 0
+        predicted = -((g + 0.5 * (H @ delta[..., None])[..., 0]) * delta).sum(-1)
+        x_new = retract(x, torch.from_numpy(delta).to(x))
+        cost_new, g_new, H_new = _normal_equations(*function(x_new))
+
+        accepted = running & (cost_new < cost)
+        with np.errstate(invalid="ignore"):
+            decrease = cost - cost_new
+        # The cost cannot be resolved any finer; asking for a decrease would only end in STALLED.
+        exhausted = (predicted >= 0) & (predicted <= smallest * cost)
+        # A heavily damped step is short, which says nothing about the minimum.
+        small = (decrease <= cost_tolerance * cost) | (np.abs(delta).max(-1) <= step_tolerance)
+        done = running & (exhausted | (accepted & small & (lam <= 1)))
+        ratio = decrease[accepted] / np.maximum(predicted[accepted], np.finfo(np.float64).tiny)
+        lam[accepted] *= np.clip(1 - (2 * np.minimum(ratio, 2) - 1) ** 3, 1 / 3, 2)
+        refused = running & ~accepted
+        lam[refused] *= growth[refused]
+        growth[accepted], growth[refused] = 2, 2 * growth[refused]
+        stalled = refused & ~done & (lam > _LARGEST_DAMPING)
+        np.maximum(lam, _SMALLEST_DAMPING, out=lam)
 
         if accepted.all():
             x, cost, g, H = x_new, cost_new, g_new, H_new
-        else:
-            x = torch.where(_like(accepted, x), x_new, x)
-            cost = torch.where(accepted, cost_new, cost)
-            g = torch.where(accepted[:, None], g_new, g)
-            H = torch.where(accepted[:, None, None], H_new, H)
-        stalled = running & ~accepted & ~exhausted & (lam_next > _LARGEST_DAMPING)
-        lam = lam_next.clamp(_SMALLEST_DAMPING, _LARGEST_DAMPING)
-        done = done | exhausted
-        status.masked_fill_(done, Status.CONVERGED)
-        status.masked_fill_(stalled, Status.STALLED)
+        elif accepted.any():
+            mask = torch.from_numpy(accepted).to(x.device)
+            x = torch.where(mask.reshape(-1, *(1,) * (x.ndim - 1)), x_new, x)
+            cost = np.where(accepted, cost_new, cost)
+            g = np.where(accepted[:, None], g_new, g)
+            H = np.where(accepted[:, None, None], H_new, H)
+        status[done] = Status.CONVERGED
+        status[stalled] = Status.STALLED
         running = running & ~done & ~stalled
 
-    return Solution(x=x, cost=cost, status=status, iterations=iterations)
+    return Solution(
+        x=x,
+        cost=torch.from_numpy(cost).to(x),
+        status=torch.from_numpy(status),
+        iterations=torch.from_numpy(iterations),
+    )
 
 
-def _normal_equations(r: Tensor, J: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _numpy(value: Tensor) -> np.ndarray:
+    return value.numpy(force=True).astype(np.float64, copy=False)
+
+
+def _normal_equations(r: Tensor, J: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Cost, gradient ``J^T r`` and matrix ``J^T J``; cost infinite and the rest zero if not finite."""
     Jt = J.transpose(-1, -2)
-    cost = 0.5 * (r * r).sum(-1)
-    g = (Jt @ r[..., None])[..., 0]
-    H = Jt @ J
-    # A NaN or an overflow anywhere in r or J reaches the sum.
-    total = cost + g.sum(-1) + H.diagonal(dim1=-2, dim2=-1).sum(-1)
-    if not torch.isfinite(total.sum()):
-        bad = ~torch.isfinite(total)
-        cost = torch.where(bad, torch.inf, cost)
-        g = torch.where(bad[:, None], 0.0, g)
-        H = torch.where(bad[:, None, None], 0.0, H)
+    cost = 0.5 * _numpy((r * r).sum(-1))
+    g = _numpy((Jt @ r[..., None])[..., 0])
+    H = _numpy(Jt @ J)
+    # A NaN or an overflow anywhere in r or J reaches one of these sums.
+    finite = np.isfinite(cost + g.sum(-1) + np.trace(H, axis1=-2, axis2=-1))
+    if not finite.all():
+        cost = np.where(finite, cost, np.inf)
+        g = np.where(finite[:, None], g, 0.0)
+        H = np.where(finite[:, None, None], H, 0.0)
     return cost, g, H
 
 
-def _inside(g: Tensor, lower: Tensor, upper: Tensor) -> Tensor:
-    """The gradient without the entries whose descent a bound blocks."""
-    blocked = ((g > 0) & (lower >= 0)) | ((g < 0) & (upper <= 0))
-    return torch.where(blocked, 0.0, g)
-
-
 def _bounded_step(
-    H: Tensor, g: Tensor, g_free: Tensor, lam: Tensor, lower: Tensor | None, upper: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """Minimiser of the damped quadratic model in the box, by pinning variables that would leave it.
-
-    Returns:
-        The step, and where the factorisation succeeded.
-    """
-    diagonal = H.diagonal(dim1=-2, dim2=-1)
+    H: np.ndarray,
+    g: np.ndarray,
+    lam: np.ndarray,
+    blocked: np.ndarray,
+    lower: np.ndarray | float,
+    upper: np.ndarray | float,
+) -> np.ndarray:
+    """Minimiser (B, n) of the damped quadratic model in the box, by pinning variables that would leave it."""
+    diagonal = np.diagonal(H, axis1=-2, axis2=-1)
     # The floor lets directions that no residual sees be damped too; without it they would be singular.
-    scale = torch.maximum(diagonal, 1e-9 * diagonal.amax(-1, keepdim=True)).clamp_min(1e-30)
-    A = H + torch.diag_embed(lam[:, None] * scale)
-    if lower is None or upper is None:
-        return _solve(A, g)
-    pinned = g_free != g
-    delta = torch.zeros_like(g)
-    solved = torch.ones_like(lam, dtype=torch.bool)
+    scale = np.maximum(diagonal, 1e-6 * diagonal.max(-1, keepdims=True) + 1e-30)
+    index = np.arange(H.shape[-1])
+    A = H.copy()
+    A[:, index, index] += lam[:, None] * scale
+    delta = np.zeros_like(g)
+    pinned = blocked
     for _ in range(_BOUND_ROUNDS):
+        system, rhs = A, -g
         if pinned.any():
             # Rows and columns of pinned variables become those of the identity, their pull goes to the right.
-            fixed = torch.where(pinned, delta, 0.0)
-            free = (~pinned).to(A.dtype)
-            rhs = torch.where(pinned, -fixed, g + torch.einsum("bij,bj->bi", A, fixed))
-            masked = A * (free[:, :, None] * free[:, None, :]) + torch.diag_embed(1 - free)
-            step, solved = _solve(masked, rhs)
-        else:
-            step, solved = _solve(A, g)
-        delta = torch.minimum(torch.maximum(step, lower), upper)
+            fixed = np.where(pinned, delta, 0.0)
+            free = ~pinned
+            rhs = np.where(pinned, fixed, rhs - (A @ fixed[..., None])[..., 0])
+            system = A * (free[:, :, None] & free[:, None, :])
+            system[:, index, index] += pinned
+        try:
+            step = np.linalg.solve(system, rhs[..., None])[..., 0]
+        except np.linalg.LinAlgError:
+            return np.zeros_like(g)  # lowers no cost, hence is refused, and the damping grows
+        delta = np.clip(step, lower, upper)
         leaving = (delta != step) & ~pinned
         if not leaving.any():
             break
         pinned = pinned | leaving
-    return delta, solved
-
-
-def _solve(A: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
-    factor, info = torch.linalg.cholesky_ex(A)
-    solved = info == 0
-    if solved.all():
-        return -torch.cholesky_solve(g[..., None], factor)[..., 0], solved
-    # A failed factor may hold NaN; its element is refused and its damping grows.
-    factor = torch.where(solved[:, None, None], factor, torch.eye(A.shape[-1], dtype=A.dtype, device=A.device))
-    step = -torch.cholesky_solve(g[..., None], factor)[..., 0]
-    return torch.where(solved[:, None], step, 0.0), solved
-
-
-def _like(mask: Tensor, x: Tensor) -> Tensor:
-    return mask.reshape(-1, *(1,) * (x.ndim - 1))
+    return delta

@@ -1,8 +1,8 @@
 """The training loop, the same for every trained part: AdamW, a schedule, clipping, a log, checkpoints.
 
-A run lives in a folder: ``log.jsonl`` (one line a logged step or epoch), ``checkpoint.safetensors`` and, where
-a figure is watched, ``best.safetensors``. A run that was killed and resumed gives the same numbers, bit by bit
-on a CPU, as one that was not.
+A run lives in a folder: ``log.jsonl`` (a line for each logged step or epoch), ``checkpoint.safetensors`` and,
+where a figure is watched, ``best.safetensors``. A run that was killed and resumed gives the same numbers, bit
+by bit on a CPU, as one that was not.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class LoopConfig:
     warmup_steps: int = 50
     """Steps in which the rate rises linearly from zero."""
     weight_decay: float = 0.01
-    """Decoupled decay of weights with two or more axes (not of biases, norms and scales)."""
+    """Decoupled decay of weights with two or more axes, but for those with the attribute `no_decay`."""
     betas: tuple[float, float] = (0.9, 0.99)
     """AdamW's decay rates of the moments."""
     clip_norm: float = 1.0
@@ -110,8 +110,8 @@ def fit(
     folder = Path(folder)
     checkpoint = folder / "checkpoint.safetensors"
     parameters = [p for p in module.parameters() if p.requires_grad]
-    decayed = [p for p in parameters if p.ndim >= 2]
-    others = [p for p in parameters if p.ndim < 2]
+    decayed = [p for p in parameters if p.ndim >= 2 and not getattr(p, "no_decay", False)]
+    others = [p for p in parameters if p.ndim < 2 or getattr(p, "no_decay", False)]
     groups = [
         {"params": decayed, "weight_decay": config.weight_decay},
         {"params": others, "weight_decay": 0.0},
@@ -171,9 +171,7 @@ def _step(module, loss, batch, rng, optimizer, parameters, config, progress, tot
     optimizer.zero_grad(set_to_none=True)
     value, figures = loss(module, batch, rng)
     if not torch.isfinite(value):
-        raise ValueError(
-            f"The loss is {value.item()} at step {progress.step}; the last checkpoint is intact."
-        )
+        raise ValueError(f"The loss is {value.item()} at step {progress.step}; the last checkpoint is intact.")
     value.backward()
     norm = nn.utils.clip_grad_norm_(parameters, config.clip_norm)
     optimizer.step()

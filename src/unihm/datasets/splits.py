@@ -1,0 +1,134 @@
+"""Which episodes train, which choose between models, and which are only reported on.
+
+| split     | test                                             | validation                         |
+|-----------|--------------------------------------------------|------------------------------------|
+| `release` | `unseen`: every right hand on a gelatin box, bleach bottle or wood block; `seen`: the `valid` | a tenth of the training recordings |
+|           | recordings of the published UniHM split with the other 17 objects | |
+| `unihm`   | the `valid` recordings of the published UniHM split | a tenth of the training recordings |
+| `s0`      | last trial of five, subjects 3 to 10             | last trial of five, subjects 1 and 2 |
+| `s1`      | subjects 8 and 9                                 | subject 7                          |
+| `s3`      | objects 7, 11, 15 of the sorted twenty           | objects 3 and 19                   |
+
+(`s0` to `s3` are DexYCB's own, Chao et al., CVPR 2021.) Everything else trains. Reflected left hands only
+ever train, or join the tenth that is kept for choosing between models, and obey the split's rule on
+subjects, objects and trials; test parts are right hands as recorded. No recording lies in two parts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from unihm.datasets.episode_rows import EpisodeRecord
+from unihm.registry import unknown_name
+
+_TENTH = 10
+_UNSEEN_OBJECTS = frozenset({7, 11, 15})
+_S3_VALIDATION_OBJECTS = frozenset({3, 19})
+_S1_TEST_SUBJECTS = frozenset({8, 9})
+_S1_VALIDATION_SUBJECTS = frozenset({7})
+_S0_VALIDATION_SUBJECTS = frozenset({1, 2})
+
+
+@dataclass(frozen=True)
+class Split:
+    """A rule that gives each episode at most one part."""
+
+    part_of: Callable[[EpisodeRecord], str | None]
+    """The part of an episode; None where the split leaves it out."""
+    parts: Mapping[str, frozenset[str]]
+    """Names that may be asked for, and what `part_of` says for them."""
+
+
+def split(name: str, part: str, records: Iterable[EpisodeRecord]) -> list[str]:
+    """Ids of the episodes in one part of a split, in the order of `records`.
+
+    Args:
+        name: A key of `SPLITS`.
+        part: ``train``, ``validation`` or ``test``; for ``release`` also ``seen`` and ``unseen``.
+        records: The episodes of a store, see `episode_store.episode_table`.
+
+    Raises:
+        ValueError: The split or the part does not exist, or the episodes lack what the split is defined by.
+    """
+    if name not in SPLITS:
+        raise unknown_name("Split", name, SPLITS)
+    rule = SPLITS[name]
+    if part not in rule.parts:
+        raise unknown_name(f"Part of split '{name}'", part, rule.parts)
+    return [record.id for record in records if rule.part_of(record) in rule.parts[part]]
+
+
+def _release(record: EpisodeRecord) -> str | None:
+    if _number(record, "object_position") in _UNSEEN_OBJECTS:
+        return None if record.mirrored else "unseen"
+    return _unihm(record, test="seen")
+
+
+def _unihm(record: EpisodeRecord, test: str = "test") -> str | None:
+    published = _attribute(record, "unihm_split")
+    if record.mirrored or published == "train":
+        return _train_or_tenth(record)
+    return test if published == "valid" else None
+
+
+def _s0(record: EpisodeRecord) -> str | None:
+    if _number(record, "trial") % 5 != 4:
+        return "train"
+    if record.mirrored:
+        return None
+    return "validation" if _number(record, "subject_number") in _S0_VALIDATION_SUBJECTS else "test"
+
+
+def _s1(record: EpisodeRecord) -> str | None:
+    return _held_out(record, "subject_number", _S1_TEST_SUBJECTS, _S1_VALIDATION_SUBJECTS)
+
+
+def _s3(record: EpisodeRecord) -> str | None:
+    return _held_out(record, "object_position", _UNSEEN_OBJECTS, _S3_VALIDATION_OBJECTS)
+
+
+def _held_out(record: EpisodeRecord, key: str, test: frozenset[int], validation: frozenset[int]) -> str | None:
+    value = _number(record, key)
+    if value not in test | validation:
+        return "train"
+    if record.mirrored:
+        return None
+    return "test" if value in test else "validation"
+
+
+def _train_or_tenth(record: EpisodeRecord) -> str:
+    """A tenth of the recordings by a hash of their name: the choice depends on nothing else in the store."""
+    digest = hashlib.sha256(record.recording.encode()).digest()
+    return "validation" if int.from_bytes(digest[:8], "little") % _TENTH == 0 else "train"
+
+
+def _attribute(record: EpisodeRecord, key: str) -> str:
+    if key not in record.attributes:
+        raise ValueError(f"Episode '{record.id}' has no attribute '{key}': the splits are those of DexYCB.")
+    return record.attributes[key]
+
+
+def _number(record: EpisodeRecord, key: str) -> int:
+    return int(_attribute(record, key))
+
+
+_PARTS = {name: frozenset({name}) for name in ("train", "validation", "test")}
+SPLITS = {
+    "release": Split(
+        _release,
+        {
+            "train": frozenset({"train"}),
+            "validation": frozenset({"validation"}),
+            "test": frozenset({"seen", "unseen"}),
+            "seen": frozenset({"seen"}),
+            "unseen": frozenset({"unseen"}),
+        },
+    ),
+    "unihm": Split(_unihm, _PARTS),
+    "s0": Split(_s0, _PARTS),
+    "s1": Split(_s1, _PARTS),
+    "s3": Split(_s3, _PARTS),
+}
+"""Names on the command line to rules."""

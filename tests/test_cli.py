@@ -1,0 +1,234 @@
+"""The command line: results for machines and people, and one clear line for every bad input."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from unihm.assets import scene_folder
+from unihm.cli import COMMANDS, main
+
+DEMO = scene_folder("demo")
+
+
+def run(capsys, *arguments: str) -> tuple[int, str, str]:
+    status = main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def refused(capsys, *arguments: str) -> str:
+    """Runs a command that must fail; returns its one line."""
+    status, out, err = run(capsys, *arguments)
+    lines = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert status == 2
+    assert out == ""
+    assert len(lines) == 1, err
+    assert "Traceback" not in err
+    return lines[0]
+
+
+@pytest.fixture
+def scene(tmp_path):
+    shutil.copytree(DEMO, tmp_path / "scene")
+    return tmp_path / "scene"
+
+
+@pytest.fixture
+def keypoints(tmp_path):
+    from unihm.hands.hand import load_hand
+
+    hand = load_hand("human")
+    import torch
+
+    q = torch.as_tensor(np.array(hand.rest_qpos, dtype=float)).expand(6, -1)
+    np.save(tmp_path / "keypoints.npy", hand.keypoints(q).numpy())
+    return tmp_path / "keypoints.npy"
+
+
+def test_every_command_has_a_line_in_the_overview(capsys):
+    status, out, _ = run(capsys, "--help")
+    assert status == 0
+    for name, entry in COMMANDS.items():
+        for words in [name] if callable(entry) else [f"{name} {sub}" for sub in entry]:
+            assert f"  {words} " in out
+
+
+def test_unknown_commands_and_hands_are_answered_with_the_nearest(capsys):
+    assert "Did you mean 'retarget'?" in refused(capsys, "retaget")
+    assert "Did you mean 'allegro'?" in refused(capsys, "hands", "show", "alegro")
+    assert "Did you mean 'shadow'?" in refused(capsys, "generate", DEMO, "lift it", "--hand", "shadov")
+
+
+def test_hands(capsys):
+    status, out, _ = run(capsys, "hands", "list", "--json")
+    names = {row["name"] for row in json.loads(out)["hands"]}
+    assert status == 0
+    assert {"shadow", "allegro", "panda", "human"} <= names
+    status, out, _ = run(capsys, "hands", "show", "shadow", "--json")
+    assert len(json.loads(out)["joints"]) == 22
+
+
+def test_retarget_translate_and_tokens(capsys, tmp_path, keypoints):
+    motion = tmp_path / "shadow.npz"
+    status, out, _ = run(capsys, "retarget", keypoints, "--hand", "shadow", "--out", motion, "--json")
+    facts = json.loads(out)
+    assert status == 0
+    assert facts["frames"] == 6
+    assert facts["limit_violations"] == 0
+    assert facts["fingertip_mm"] < 25
+
+    status, out, _ = run(capsys, "translate", motion, "--to", "allegro", "--json")
+    assert status == 0
+    assert json.loads(out)["to"] == "allegro"
+    assert (tmp_path / "shadow-allegro.npz").exists()
+
+    status, out, _ = run(capsys, "tokens", motion, "--json")
+    facts = json.loads(out)
+    assert status == 0
+    assert len(facts["codes"]) == 2  # six frames, four a chunk
+    status, out, _ = run(capsys, "tokens", facts["out"], "--decode", "human", "--json")
+    assert status == 0
+    assert json.loads(out)["codes"] == facts["codes"]
+    assert (tmp_path / "shadow-tokens-human.npz").exists()
+
+
+def test_a_sequence_of_one_frame_is_fine(capsys, tmp_path, keypoints):
+    np.save(tmp_path / "one.npy", np.load(keypoints)[:1])
+    status, out, _ = run(capsys, "retarget", tmp_path / "one.npy", "--out", tmp_path / "one.npz", "--json")
+    assert status == 0
+    assert json.loads(out)["frames"] == 1
+    assert run(capsys, "translate", tmp_path / "one.npz", "--to", "human")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda k: k[:, :20], "21"),
+        (lambda k: k[0], "21"),
+        (lambda k: np.where(np.arange(21)[:, None] == 3, np.nan, k), "finite|NaN"),
+        (lambda k: k * 1000, "metres|millimet"),
+        (lambda k: k[:0], "frame|empty|21"),
+    ],
+    ids=["20 points", "no time", "nan", "millimetres", "empty"],
+)
+def test_bad_keypoints(capsys, tmp_path, keypoints, change, words):
+    import re
+
+    np.save(tmp_path / "bad.npy", change(np.load(keypoints)))
+    out = tmp_path / "result" / "m.npz"
+    assert re.search(words, refused(capsys, "retarget", tmp_path / "bad.npy", "--out", out))
+    assert not out.exists()
+
+
+def test_damaged_motion_and_kinds(capsys, tmp_path, keypoints):
+    motion = tmp_path / "m.npz"
+    assert run(capsys, "retarget", keypoints, "--out", motion)[0] == 0
+    assert "no object" in refused(capsys, "refine", motion)
+    motion.write_bytes(motion.read_bytes()[:300])
+    assert "m.npz' is damaged" in refused(capsys, "translate", motion, "--to", "human")
+    assert "does not exist" in refused(capsys, "refine", tmp_path / "none.npz")
+    assert "--to needs" in refused(capsys, "translate", motion)
+
+
+def _resize(name):
+    def change(scene):
+        path = scene / name
+        Image.open(path).resize((320, 240)).save(path)
+
+    return change
+
+
+def _camera(**changes):
+    def change(scene):
+        camera = json.loads((scene / "camera.json").read_text())
+        for key, value in changes.items():
+            if value is None:
+                camera.pop(key)
+            else:
+                camera[key] = value
+        (scene / "camera.json").write_text(json.dumps(camera))
+
+    return change
+
+
+def _zero_depth(scene):
+    size = Image.open(scene / "depth.png").size
+    Image.fromarray(np.zeros(size[::-1], np.uint16)).save(scene / "depth.png")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda scene: (scene / "color.png").unlink(),
+        lambda scene: (scene / "depth.png").unlink(),
+        lambda scene: (scene / "camera.json").unlink(),
+        lambda scene: (scene / "color.png").write_bytes(b"not an image"),
+        lambda scene: (scene / "camera.json").write_text("{"),
+        _resize("color.png"),
+        _resize("depth.png"),
+        _zero_depth,
+        _camera(fx=None),
+        _camera(fx=-1.0),
+        _camera(width=17),
+        _camera(depth_scale=0),
+        _camera(T_world_camera=[[1, 0], [0, 1]]),
+        _camera(T_world_camera=np.diag([2.0, 1, 1, 1]).tolist()),
+    ],
+    ids=[
+        "no colour",
+        "no depth",
+        "no camera",
+        "not an image",
+        "broken json",
+        "small colour",
+        "small depth",
+        "zero depth",
+        "no fx",
+        "negative fx",
+        "wrong width",
+        "zero scale",
+        "2x2 pose",
+        "scaled pose",
+    ],
+)
+def test_bad_scenes_leave_nothing_behind(capsys, tmp_path, scene, change):
+    change(scene)
+    out = tmp_path / "out"
+    refused(capsys, "plan", scene, "lift it", "--point", "320,240", "--out", out)
+    assert not list(out.glob("*")) if out.exists() else True
+
+
+def test_words_and_pixels_that_say_nothing(capsys, tmp_path, scene):
+    for instruction in ("", "   "):
+        assert "nstruction" in refused(capsys, "plan", scene, instruction, "--out", tmp_path / "o")
+    assert "U,V" in refused(capsys, "plan", scene, "lift it", "--point", "middle")
+    assert "640" in refused(capsys, "plan", scene, "lift it", "--point", "9000,10", "--out", tmp_path / "o")
+    refused(capsys, "plan", scene, "contemplate the thing", "--point", "320,240", "--out", tmp_path / "o")
+    assert "does not exist" in refused(capsys, "plan", tmp_path / "nowhere", "lift it")
+
+
+def test_an_output_folder_that_cannot_be_written(capsys, tmp_path, scene):
+    (tmp_path / "file").write_text("")
+    assert "Cannot write" in refused(capsys, "generate", scene, "lift it", "--out", tmp_path / "file" / "deep")
+
+
+def test_damaged_data(capsys, tmp_path):
+    store = tmp_path / "store"
+    store.mkdir()
+    refused(capsys, "data", "info", store)
+    refused(capsys, "data", "info", tmp_path / "none")
+    refused(capsys, "data", "import", "dexicb", tmp_path, store)
+    refused(capsys, "data", "import", "dexycb", tmp_path, store)
+
+
+def test_the_installed_command_answers():
+    done = subprocess.run([sys.executable, "-m", "unihm.cli", "nonsense"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: Command 'nonsense' not found.")

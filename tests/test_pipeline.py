@@ -1,0 +1,96 @@
+"""The whole path on the built-in scene with the shipped weights: no GPU, no network."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from unihm.assets import scene_folder
+from unihm.cli import main
+from unihm.hands.hand import load_hand
+from unihm.perception.scene_files import load_scene
+from unihm.pipeline import InitialPose, Pipeline, contact_at
+from unihm.schema.motion import HandMotion, MotionTokens
+
+INSTRUCTION = "Lift the bottle."
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    return Pipeline()
+
+
+@pytest.fixture(scope="module")
+def results(pipeline):
+    scene = load_scene(scene_folder("demo"))
+    return {name: pipeline.generate(scene, INSTRUCTION, load_hand(name)) for name in ("shadow", "allegro", "panda")}
+
+
+@pytest.mark.parametrize("name", ["shadow", "allegro", "panda"])
+def test_the_hand_comes_to_the_object_and_follows_it(results, name):
+    result, hand = results[name], load_hand(name)
+    motion = result.motion
+    assert (motion.qpos >= np.asarray(hand.lower) - 1e-9).all()
+    assert (motion.qpos <= np.asarray(hand.upper) + 1e-9).all()
+    assert np.isfinite(motion.T_world_palm).all()
+    lift = result.report["lift_frame"]
+    distance = np.linalg.norm(motion.T_world_palm[:, :3, 3] - motion.T_world_object[:, :3, 3], axis=-1)
+    assert distance[lift] < 0.2 < distance[0]
+    # Once it holds the object, the palm stays where it is on it.
+    T_object_palm = np.linalg.inv(motion.T_world_object) @ motion.T_world_palm
+    assert np.linalg.norm(T_object_palm[lift + 5 :, :3, 3] - T_object_palm[lift + 5, :3, 3], axis=-1).max() < 0.06
+    assert result.report["contact_at_lift"]["opposing_tips_mm"] < 15
+
+
+def test_same_seed_same_motion_other_seed_other_tokens(pipeline, results):
+    scene, hand = load_scene(scene_folder("demo")), load_hand("shadow")
+    again = pipeline.generate(scene, INSTRUCTION, hand)
+    np.testing.assert_array_equal(again.tokens.codes, results["shadow"].tokens.codes)
+    np.testing.assert_array_equal(again.motion.qpos, results["shadow"].motion.qpos)
+    hot = [pipeline.generate(scene, INSTRUCTION, hand, temperature=1.5, seed=s).tokens.codes for s in (1, 2)]
+    assert (hot[0] != hot[1]).any()
+
+
+def test_the_initial_pose_is_where_the_motion_starts(pipeline, results, tmp_path):
+    hand = load_hand("shadow")
+    pose = {"xyz": [-0.05, -0.35, 0.25], "wxyz": [0.5, -0.5, 0.5, 0.5], "qpos": {hand.joint_names[3]: 0.3}}
+    (tmp_path / "start.json").write_text(json.dumps(pose))
+    start = InitialPose.load(tmp_path / "start.json", hand)
+    assert start.qpos[3] == 0.3
+    moved = pipeline.generate(load_scene(scene_folder("demo")), INSTRUCTION, hand, initial_pose=start)
+    assert np.linalg.norm(moved.motion.T_world_palm[0, :3, 3] - pose["xyz"]) < 0.1
+
+    results["shadow"].motion.save(tmp_path / "m.npz")
+    assert InitialPose.load(tmp_path / "m.npz", hand).qpos.shape == (len(hand.joint_names),)
+    with pytest.raises(ValueError, match="expected 'allegro'"):
+        InitialPose.load(tmp_path / "m.npz", load_hand("allegro"))
+    for bad in ({"xyz": [0, 0, 0]}, {"xyz": [0, 0, 0], "wxyz": [0, 0, 0, 0]}, {**pose, "qpos": {"elbow": 1}}):
+        (tmp_path / "bad.json").write_text(json.dumps(bad))
+        with pytest.raises(ValueError, match=r"Initial pose .*bad\.json"):
+            InitialPose.load(tmp_path / "bad.json", hand)
+
+
+def test_contact_is_measured_on_the_object(results):
+    """A hand moved away bodily is that much farther from the object."""
+    motion, hand = results["shadow"].motion, load_hand("shadow")
+    frame = results["shadow"].report["lift_frame"]
+    away = motion.T_world_palm.copy()
+    away[:, 2, 3] += 1.0
+    near = contact_at(motion, hand, frame)["distances_mm"]
+    far = contact_at(motion.replace(T_world_palm=away), hand, frame)["distances_mm"]
+    assert all(abs(far[name]) > 800 > abs(near[name]) for name in near)
+
+
+def test_demo_writes_what_it_promises(tmp_path, capsys):
+    assert main(["demo", "--out", str(tmp_path / "demo"), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["tokens"] > 0
+    assert set(report["seconds"]) == {"read", "perceive_and_plan", "generate", "decode", "refine"}
+    motion = HandMotion.load(tmp_path / "demo" / "motion.npz")
+    tokens = MotionTokens.load(tmp_path / "demo" / "tokens.npz")
+    assert len(motion) == tokens.num_frames == report["frames"]
+    page = (tmp_path / "demo" / "motion.html").read_text(encoding="utf-8")
+    assert "<html" in page.lower()
+    assert json.loads((tmp_path / "demo" / "report.json").read_text())["hand"] == "shadow"
