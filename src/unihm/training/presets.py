@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 from unihm.registry import unknown_name
+from unihm.tokenizer.vqvae import TokenizerConfig
+from unihm.training.loop import LoopConfig
 
 T = TypeVar("T")
 
@@ -19,3 +22,84 @@ def choose(presets: Mapping[str, T], name: str) -> T:
     if name not in presets:
         raise unknown_name("Preset", name, presets)
     return presets[name]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """How training motions are varied; the same draw for all hands, so that pairs stay pairs."""
+
+    shift_frames: int = 8
+    """Up to so many frames are cut at the start and at the end, so that chunks fall differently."""
+    speed: float = 1.25
+    """Motions run up to so much faster or slower."""
+    yaw_deg: float = 5.0
+    """Standard deviation of a turn of the canonical frame about the vertical: a perceived frame is noisy."""
+    tilt_deg: float = 2.0
+    """Standard deviation of a turn about each horizontal axis."""
+    shift: float = 0.01
+    """m; standard deviation of a displacement of the canonical frame along each axis."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerTraining:
+    """Everything that decides how a tokenizer is trained."""
+
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    """Sizes."""
+    reference: LoopConfig
+    """Stage 1: the reference hand and the codebook."""
+    alignment: LoopConfig
+    """Stage 2: each other hand."""
+    warmup_epochs: int
+    """Epochs of stage 1 without quantisation; the codebook then starts as the k-means of the latents."""
+    refresh_epochs: int
+    """Every so many epochs the cold codes are replaced, in the first 80 % of stage 1 (paper: 50)."""
+    distillation_epochs: int
+    """Epochs of stage 2 in which the encoder only follows the reference encoder (Eq. 3)."""
+    distillation_weight: float = 0.1
+    """lambda_distill of Eq. B14 (paper: 0.1)."""
+    cold_threshold: int = 1
+    """tau_c of Eq. B10 (paper: 1)."""
+    random_depth: float = 0.25
+    """Share of motions that are decoded from a random number of levels, so that codes run coarse to fine."""
+    batch_size: int = 32
+    """Motions in a batch."""
+    max_frames: int = 80
+    """Motions are cut to so many frames, a whole number of chunks."""
+    keypoint_weight: float = 1.0
+    """Weight of the mean keypoint error, in centimetres, beside the squared error of the features."""
+    velocity_weight: float = 0.5
+    """Weight of the mean error of keypoint displacements between frames, in centimetres."""
+    augmentation: Augmentation = Augmentation()
+    """How training motions are varied."""
+
+
+TOKENIZER: Mapping[str, TokenizerTraining] = {
+    "tiny": TokenizerTraining(
+        tokenizer=TokenizerConfig(latent=16, width=48, encoder_blocks=1, decoder_blocks=1, levels=4, codes=128),
+        reference=LoopConfig(epochs=40, learning_rate=3e-3, warmup_steps=20),
+        alignment=LoopConfig(epochs=25, learning_rate=3e-3, warmup_steps=20),
+        warmup_epochs=5,
+        refresh_epochs=5,
+        distillation_epochs=5,
+    ),
+    "base": TokenizerTraining(
+        reference=LoopConfig(epochs=160, learning_rate=1.5e-3, warmup_steps=100),
+        alignment=LoopConfig(epochs=100, learning_rate=1.5e-3, warmup_steps=100),
+        warmup_epochs=20,
+        refresh_epochs=10,
+        distillation_epochs=15,
+    ),
+    # What Appendix B.2 states: one code of 8192 for a chunk, beta 0.25, rate 1e-4, a refresh every 50 epochs. Its
+    # sizes, chunk length and number of epochs are not stated.
+    "paper": TokenizerTraining(
+        tokenizer=TokenizerConfig(width=256, quantiser="vq", levels=1, codes=8192),
+        reference=LoopConfig(epochs=500, learning_rate=1e-4, schedule="constant"),
+        alignment=LoopConfig(epochs=300, learning_rate=1e-4, schedule="constant"),
+        warmup_epochs=1,
+        refresh_epochs=50,
+        distillation_epochs=50,
+        random_depth=0.0,
+    ),
+}
+"""Presets of ``unihm train tokenizer``."""
