@@ -15,10 +15,10 @@ from pathlib import Path
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = (
-    "--headless --no-sandbox --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --hide-scrollbars --use-angle=swiftshader "
-    "--enable-unsafe-swiftshader --virtual-time-budget=6000"
-).split()
+    *("--headless", "--no-sandbox", "--hide-scrollbars", "--no-first-run"),
+    *("--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--virtual-time-budget=4000"),
+)
 
 # The player's time field is a React input: it hears a change only through the native setter and an input event.
 SEEK = """<script>

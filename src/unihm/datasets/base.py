@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from unihm.registry import Registry
 from unihm.schema.episode import Episode
@@ -21,6 +21,7 @@ class Skipped:
     """Why, in words that do not depend on the recording, so that they can be counted."""
 
 
+@runtime_checkable
 class DatasetReader(Protocol):
     """Turns one data set, as its authors publish it, into episodes.
 

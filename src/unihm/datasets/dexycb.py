@@ -61,6 +61,11 @@ class DexYcbReader:
 
     def episodes(self, root: str | Path, on_skip: Callable[[Skipped], None] | None = None) -> Iterator[Episode]:
         """All recordings with a usable hand, the right hands first."""
+
+        def skip(name: str, reason: str) -> None:
+            if on_skip is not None:
+                on_skip(Skipped(name, reason))
+
         root = Path(root)
         sides = {side: _load_side(root, side) for side in SIDES}
         planes = _load_planes(root / "derived_table_plane.json")
@@ -73,21 +78,23 @@ class DexYcbReader:
                 valid = np.flatnonzero(arrays["hand_valid"][frames])
                 reason = self._reason_to_skip(valid)
                 if reason:
-                    if on_skip is not None:
-                        on_skip(Skipped(name, reason))
+                    skip(name, reason)
                     continue
+                if entry["subject"] not in planes:
+                    raise ValueError(f"'{root}' states no table plane for subject '{entry['subject']}'.")
                 if entry["object"] not in clouds:
                     folder = Path(self.models) if self.models is not None else root.parent / "ycb_models"
                     mesh = folder / entry["object"] / "mesh_simplified.obj"
                     clouds[entry["object"]] = load_surface(mesh, self.points, self.seed)
-                if entry["subject"] not in planes:
-                    raise ValueError(f"'{root}' states no table plane for subject '{entry['subject']}'.")
                 sequence = {key: arrays[key][frames][valid] for key in _ARRAYS}
                 if not all(np.isfinite(value).all() for value in sequence.values()):
                     raise ValueError(f"'{root}': recording '{name}' holds NaN in frames marked as valid.")
-                yield self._episode(
-                    name, entry, sequence, planes[entry["subject"]], clouds[entry["object"]], side, trials[name]
-                )
+                plane, cloud = planes[entry["subject"]], clouds[entry["object"]]
+                episode = self._episode(name, entry, sequence, plane, cloud, side, trials[name])
+                if episode.lift_frame == len(episode):
+                    skip(name, "object never leaves its rest")
+                else:
+                    yield self._with_instructions(episode)
 
     def _reason_to_skip(self, valid: np.ndarray) -> str | None:
         if not len(valid):
@@ -119,8 +126,8 @@ class DexYcbReader:
             T_world_object = S @ T_world_object @ S
             points, normals = points @ S[:3, :3], normals @ S[:3, :3]
             T_world_camera = S @ T_world_camera @ np.diag([-1.0, 1.0, 1.0, 1.0])
-        names = OBJECT_NAMES[entry["object"]]
-        episode = Episode(
+        start = points @ T_world_object[0, :3, :3].T + T_world_object[0, :3, 3]
+        return Episode(
             id=name,
             recording=name,
             dataset="dexycb",
@@ -141,9 +148,14 @@ class DexYcbReader:
                 "object_position": str(OBJECT_POSITIONS[entry["object"]]),
                 "trial": str(trial),
                 "unihm_split": entry.get("unihm_split") or "none",
+                # A few objects lie on others, which are not recorded.
+                "start_height_mm": f"{1000 * start[:, 2].min():.1f}",
             },
         )
-        return replace(episode, instructions=instructions(episode_facts(episode, names), self.seed))
+
+    def _with_instructions(self, episode: Episode) -> Episode:
+        facts = episode_facts(episode, OBJECT_NAMES[episode.object_name])
+        return replace(episode, instructions=instructions(facts, self.seed))
 
 
 def _load_side(root: Path, side: str) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:

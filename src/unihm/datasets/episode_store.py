@@ -11,7 +11,6 @@ carry the fingerprint of the episodes that they were made for, so stale ones are
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,16 +28,15 @@ from unihm.datasets.episode_rows import (
     records_from_table,
     table_from_episodes,
 )
+from unihm.datasets.manifest import KIND, MANIFEST, VERSION, read_manifest
 from unihm.datasets.parquet import array_column, cell, list_type, read_table, write_table
+from unihm.datasets.summary import summarise
 from unihm.geometry.pose import pose_to_vector, vector_to_pose
 from unihm.registry import unknown_name
 from unihm.schema.episode import Episode
 from unihm.schema.motion import HandMotion
 from unihm.schema.storage import write_json
 
-VERSION = 1
-KIND = "unihm_dataset"
-MANIFEST = "manifest.json"
 _EPISODES = "episodes"
 _MOTIONS = "motions"
 
@@ -98,31 +96,6 @@ def write_episodes(
             (folder / shard["file"]).unlink(missing_ok=True)
         for hand in hands_in(folder):
             _motion_path(folder, hand).unlink()
-    return manifest
-
-
-def read_manifest(folder: str | Path) -> dict[str, Any]:
-    """The manifest of a store.
-
-    Raises:
-        ValueError: The folder is not a complete store, or its manifest is damaged.
-    """
-    path = Path(folder) / MANIFEST
-    if not path.is_file():
-        raise ValueError(
-            f"'{folder}' is not a unihm data set: '{MANIFEST}' is missing. Make one with 'unihm data import'."
-        )
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        kind, version = manifest["kind"], manifest["version"]
-        if kind == KIND and version == VERSION:
-            _ = manifest["fingerprint"], [(s["file"], s["episodes"]) for s in manifest["shards"]]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"'{path}' is damaged: {error!r}.") from error
-    if kind != KIND:
-        raise ValueError(f"'{path}' describes a {kind!r}, expected a '{KIND}'.")
-    if version != VERSION:
-        raise ValueError(f"'{path}' has format version {version}, this unihm reads {VERSION}.")
     return manifest
 
 
@@ -193,13 +166,7 @@ def read_motions(folder: str | Path, hand: str, ids: Sequence[str] | None = None
     Raises:
         ValueError: The hand has no motions here, they were made for other episodes, or an id is unknown.
     """
-    known = hands_in(folder)
-    if hand not in known:
-        raise unknown_name(f"Motions in '{folder}' of hand", hand, known)
-    path = _motion_path(folder, hand)
-    header, table = read_table(path, kind=_MOTIONS, version=VERSION)
-    if header["fingerprint"] != read_manifest(folder)["fingerprint"]:
-        raise ValueError(f"'{path}' was made for other episodes than the store now holds; retarget again.")
+    path, header, table = _motion_table(folder, hand, None)
     wanted = None if ids is None else set(ids)
     found = {}
     for row, (name, fps) in enumerate(zip(table["id"].to_pylist(), table["fps"].to_pylist(), strict=True)):
@@ -217,6 +184,11 @@ def read_motions(folder: str | Path, hand: str, ids: Sequence[str] | None = None
         _in_order(found, ids, f"Motion of '{hand}' for episode")
         found = {name: found[name] for name in ids}
     return found
+
+
+def motion_ids(folder: str | Path, hand: str) -> list[str]:
+    """Ids of the episodes that a hand has motions for; raises ValueError as `read_motions` does."""
+    return _motion_table(folder, hand, ["id"])[2]["id"].to_pylist()
 
 
 def hands_in(folder: str | Path) -> tuple[str, ...]:
@@ -237,6 +209,18 @@ def attach(motion: HandMotion, episode: Episode) -> HandMotion:
     )
 
 
+def info(folder: str | Path) -> dict[str, Any]:
+    """What a store holds, as plain values: counts, hours, hands, objects, statistics and examples."""
+    manifest = read_manifest(folder)
+    return {
+        **summarise(episode_table(folder)),
+        "hands": {hand: len(motion_ids(folder, hand)) for hand in hands_in(folder)},
+        "skipped": {reason: len(ids) for reason, ids in manifest["skipped"].items()},
+        "options": manifest["options"],
+        "fingerprint": manifest["fingerprint"],
+    }
+
+
 def _shards(folder: str | Path, columns: list[str] | None) -> Iterator[tuple[Path, pa.Table]]:
     for shard in read_manifest(folder)["shards"]:
         path = Path(folder) / shard["file"]
@@ -251,6 +235,17 @@ def _in_order(found: Mapping[str, Any], ids: Sequence[str], kind: str) -> list[A
         if name not in found:
             raise ValueError(f"{kind} '{name}' is not in the data set.")
     return [found[name] for name in ids]
+
+
+def _motion_table(folder: str | Path, hand: str, columns: list[str] | None) -> tuple[Path, dict[str, Any], pa.Table]:
+    known = hands_in(folder)
+    if hand not in known:
+        raise unknown_name(f"Motions in '{folder}' of hand", hand, known)
+    path = _motion_path(folder, hand)
+    header, table = read_table(path, kind=_MOTIONS, version=VERSION, columns=columns)
+    if header["fingerprint"] != read_manifest(folder)["fingerprint"]:
+        raise ValueError(f"'{path}' was made for other episodes than the store now holds; retarget again.")
+    return path, header, table
 
 
 def _motion_path(folder: str | Path, hand: str) -> Path:

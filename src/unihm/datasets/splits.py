@@ -1,17 +1,18 @@
 """Which episodes train, which choose between models, and which are only reported on.
 
-| split     | test                                             | validation                         |
-|-----------|--------------------------------------------------|------------------------------------|
-| `release` | `unseen`: every right hand on a gelatin box, bleach bottle or wood block; `seen`: the `valid` | a tenth of the training recordings |
-|           | recordings of the published UniHM split with the other 17 objects | |
-| `unihm`   | the `valid` recordings of the published UniHM split | a tenth of the training recordings |
-| `s0`      | last trial of five, subjects 3 to 10             | last trial of five, subjects 1 and 2 |
-| `s1`      | subjects 8 and 9                                 | subject 7                          |
-| `s3`      | objects 7, 11, 15 of the sorted twenty           | objects 3 and 19                   |
+- `release`, test parts: `unseen` is every right hand on a gelatin box, bleach bottle or wood block; `seen` is
+  the ``valid`` recordings of the published UniHM split with the other 17 objects. Training: its ``train``
+  recordings and the reflected left hands, of these 17 objects.
+- `unihm`, test: the ``valid`` recordings of the published UniHM split.
+- `s0`, test: the last of five trials of subjects 3 to 10; validation: that of subjects 1 and 2.
+- `s1`, test: subjects 8 and 9; validation: subject 7.
+- `s3`, test: objects 7, 11 and 15 of the sorted twenty; validation: objects 3 and 19.
 
-(`s0` to `s3` are DexYCB's own, Chao et al., CVPR 2021.) Everything else trains. Reflected left hands only
-ever train, or join the tenth that is kept for choosing between models, and obey the split's rule on
-subjects, objects and trials; test parts are right hands as recorded. No recording lies in two parts.
+`s0` to `s3` are DexYCB's own (Chao et al., CVPR 2021); objects are counted from 0. Where no validation part is
+defined, a tenth of the training recordings is kept for choosing between models.
+Everything else trains. Reflected left hands train or join that tenth, where the split's rule on subjects,
+objects and trials allows; defined validation parts and all test parts are right hands as recorded. No recording
+lies in two parts.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -40,14 +41,14 @@ class Given:
     object_points: Float[np.ndarray, "n 3"]
     """Object cloud in the object's frame, m."""
     lift_frame: int
-    """First frame in which the object has left its rest; follows from the path."""
+    """First frame in which the object has left its rest, T where it never does; follows from the path."""
     fps: float
     """Frames per second."""
 
     def __len__(self) -> int:
         return len(self.T_world_object)
 
-    @property
+    @cached_property
     def T_world_canonical(self) -> Float[np.ndarray, "T 4 4"]:
         """Path of the canonical object frame, m."""
         return self.T_world_object @ canonical_object_frame(
@@ -161,6 +162,7 @@ class RidgeRegression:
 
 def _lift_phase(num_frames: int, lift_frame: int) -> np.ndarray:
     """Phase of every frame, (T,): 0 to 1 until the lift, 1 to 2 after it."""
+    lift_frame = min(lift_frame, num_frames - 1)
     frames = np.arange(num_frames)
     approach = frames / max(lift_frame, 1)
     carry = 1 + (frames - lift_frame) / max(num_frames - 1 - lift_frame, 1)
@@ -170,6 +172,7 @@ def _lift_phase(num_frames: int, lift_frame: int) -> np.ndarray:
 def _frame_at(phases: np.ndarray, num_frames: int, lift_frame: int) -> np.ndarray:
     """The (fractional) frame at each phase, the inverse of `_lift_phase`."""
     last = num_frames - 1
+    lift_frame = min(lift_frame, last)
     return np.where(phases < 1, phases * lift_frame, lift_frame + (phases - 1) * (last - lift_frame))
 
 

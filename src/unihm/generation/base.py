@@ -64,8 +64,8 @@ class Generator(Protocol):
 GENERATORS = Registry(
     "Generator",
     {
-        "qwen3-tiny": "unihm.generation.qwen3:load_generator",
-        "qwen3-0.6b": "unihm.generation.qwen3_language:load_generator",
+        "qwen3-tiny": "unihm.generation.generator:load_generator",
+        "qwen3-0.6b": "unihm.generation.language:load_language_generator",
     },
 )
 """Name on the command line -> ``(path, *, tokenizer) -> Generator``."""

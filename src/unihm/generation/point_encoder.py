@@ -41,9 +41,7 @@ class PointNet(nn.Module):
         )
         self.project = nn.Linear(channels + _GEOMETRY, width)
 
-    def forward(
-        self, points: Float[Tensor, "B n 3"], palm: Float[Tensor, "B 3"]
-    ) -> Float[Tensor, "B {self.tokens} d"]:
+    def forward(self, points: Float[Tensor, "B n 3"], palm: Float[Tensor, "B 3"]) -> Float[Tensor, "B {self.tokens} d"]:
         """Tokens of a cloud.
 
         Args:

@@ -44,9 +44,7 @@ class TextEncoder:
         """Dimensions of a token state."""
         return self._model.config.hidden_size
 
-    def __call__(
-        self, instructions: Sequence[str]
-    ) -> tuple[Float[Tensor, "B L {self.width}"], Bool[Tensor, "B L"]]:
+    def __call__(self, instructions: Sequence[str]) -> tuple[Float[Tensor, "B L {self.width}"], Bool[Tensor, "B L"]]:
         """Token states, padded to the longest instruction, and the mask of real tokens.
 
         Raises:
@@ -127,7 +125,9 @@ def _verify(file: Path) -> None:
     if file in _verified:
         return
     with file.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _sha256(stream)
+        found = (
+            hashlib.file_digest(stream, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _sha256(stream)
+        )
     if found != PINNED_SHA256:
         raise ValueError(f"'{file}' has SHA-256 {found[:16]}…, expected {PINNED_SHA256[:16]}…: not the pinned weights.")
     _verified.add(file)

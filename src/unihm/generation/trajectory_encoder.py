@@ -7,7 +7,7 @@ the table and whichever way round it is recorded.
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from unihm.generation.point_encoder import METRE
@@ -21,9 +21,7 @@ _SECOND = 30.0  # frames; the unit of every time feature
 _MOVED = 0.01  # m; a displacement that annotation noise (1 to 3 mm at rest) does not reach
 
 
-def path_features(
-    T_world_canonical: Float[Tensor, "B T 4 4"], lengths: Int[Tensor, " B"]
-) -> Float[Tensor, "B T 17"]:
+def path_features(T_world_canonical: Float[Tensor, "B T 4 4"], lengths: Int[Tensor, " B"]) -> Float[Tensor, "B T 17"]:
     """Each frame of a path in numbers of order one.
 
     Args:
@@ -70,8 +68,3 @@ class TrajectoryEncoder(nn.Module):
         """One token a chunk; T must be a multiple of the chunk length, padded by repeating the last frame."""
         features = path_features(T_world_canonical, lengths)
         return self.mlp(features.unflatten(1, (-1, self.frames_per_chunk)).flatten(-2))
-
-
-def chunk_mask(lengths: Int[Tensor, " B"], chunks: int, frames_per_chunk: int) -> Bool[Tensor, "B N"]:
-    """Which of `chunks` chunks hold at least one real frame."""
-    return torch.arange(chunks, device=lengths.device) * frames_per_chunk < lengths[:, None]

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-_SMALL = 0.25  # square of the angle (0.5 rad) below which the power series loses less than the closed forms
+_SMALL = 1e-2  # square of the angle (0.1 rad) below which the power series loses less than the closed forms
 
 
 def hat(omega: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
@@ -23,9 +23,9 @@ def hat(omega: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
 
 
 def _series(squared: Tensor, first: int) -> Tensor:
-    """``sum_i (-1)^i angle^(2i) / (2i + first)!``, exact to rounding for angles below 0.5 rad."""
-    value = torch.zeros_like(squared)
-    for i in range(6, -1, -1):
+    """``sum_i (-1)^i angle^(2i) / (2i + first)!``, exact to rounding for angles below 0.1 rad."""
+    value = squared * (-1 / math.factorial(6 + first)) + 1 / math.factorial(4 + first)
+    for i in (1, 0):
         value = value * squared + (-1) ** i / math.factorial(2 * i + first)
     return value
 
@@ -67,15 +67,21 @@ def so3_log(R: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3"]:
     return torch.where(small, near, 2 * torch.atan2(length, w) / length) * v
 
 
-def se3_exp(xi: Float[Tensor, "*batch 6"]) -> Float[Tensor, "*batch 4 4"]:
-    """Rigid motion of a twist ``(v, omega)``: rotation ``exp(omega)``, translation ``V(omega) v``."""
-    v, omega = xi[..., :3], xi[..., 3:]
+def so3_exp_and_left_jacobian(
+    omega: Float[Tensor, "*batch 3"],
+) -> tuple[Float[Tensor, "*batch 3 3"], Float[Tensor, "*batch 3 3"]]:
+    """``R = exp(omega)`` and V with ``exp(omega + d) = exp(V d) R`` to first order in d."""
     a, b, c = _exp_coefficients(omega)
     W = hat(omega)
     WW = W @ W
-    eye = torch.eye(3, dtype=xi.dtype, device=xi.device)
-    V = eye + b * W + c * WW
-    return make_transform(eye + a * W + b * WW, (V @ v[..., None])[..., 0])
+    eye = torch.eye(3, dtype=omega.dtype, device=omega.device)
+    return eye + a * W + b * WW, eye + b * W + c * WW
+
+
+def se3_exp(xi: Float[Tensor, "*batch 6"]) -> Float[Tensor, "*batch 4 4"]:
+    """Rigid motion of a twist ``(v, omega)``: rotation ``exp(omega)``, translation ``V(omega) v``."""
+    R, V = so3_exp_and_left_jacobian(xi[..., 3:])
+    return make_transform(R, (V @ xi[..., :3, None])[..., 0])
 
 
 def se3_log(T: Float[Tensor, "*batch 4 4"]) -> Float[Tensor, "*batch 6"]:
@@ -86,9 +92,7 @@ def se3_log(T: Float[Tensor, "*batch 4 4"]) -> Float[Tensor, "*batch 6"]:
     safe = torch.where(small, torch.ones_like(squared), squared)
     half = safe.sqrt() / 2
     # (1 - a/2 cot(a/2)) / a^2 and its power series, whose terms are Bernoulli numbers over factorials.
-    series = torch.zeros_like(squared)
-    for term in (1 / 74724249600, 691 / 1307674368000, 1 / 47900160, 1 / 1209600, 1 / 30240, 1 / 720, 1 / 12):
-        series = series * squared + term
+    series = ((squared / 1209600 + 1 / 30240) * squared + 1 / 720) * squared + 1 / 12
     d = torch.where(small, series, (1 - half * torch.cos(half) / torch.sin(half)) / safe)
     W = hat(omega)
     t = T[..., :3, 3:]

@@ -42,7 +42,7 @@ def estimate_normals(
     if len(points) < 3:
         raise ValueError(f"Normals need at least three points, got {len(points)}.")
     k = min(k, len(points))
-    _, neighbours = KDTree(points).query(points, k=k)
+    neighbours = np.asarray(KDTree(points).query(points, k=k)[1])
     near = points[neighbours] - points[neighbours].mean(axis=1, keepdims=True)
     _, vectors = np.linalg.eigh(np.einsum("nki,nkj->nij", near, near))
     normals = vectors[..., 0]  # eigenvalues ascend

@@ -12,7 +12,7 @@ import heapq
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.ndimage import binary_fill_holes, binary_opening, find_objects, label
+from scipy.ndimage import binary_opening, label
 from scipy.sparse import coo_matrix, csgraph
 from scipy.spatial import ConvexHull, Delaunay, QhullError, cKDTree
 
@@ -20,7 +20,8 @@ from unihm.geometry.point_cloud import estimate_normals
 
 _MIN_HEIGHT = 0.008  # m above the table; three standard deviations of a consumer depth camera at one metre
 _MAX_HEIGHT = 0.5  # m; taller things are no things on a table
-_BELOW = 0.05  # m under the table that is looked at, to recognise what stands beside it
+_BEYOND = 0.3  # m about the seen part of the table; things that lean or stand at its edge reach over it
+_EDGE = 0.01  # m; the outline of the table is seen no better
 _CELL = 0.01  # m; of the map of the table
 _VOXEL = 0.004  # m; two to five pixels at 0.5 to 1 m
 _PATCH = 0.014  # m; smaller than what a hand can grasp, larger than the noise
@@ -73,11 +74,8 @@ def segment(
     labels = np.full(valid.shape, -1)
     region = table_region(points_world, valid)
     z = points_world[..., 2]
-    candidate = valid & (z > -_BELOW) & (z < _MAX_HEIGHT)
-    near = points_world[candidate]
-    beside = ~_inside(region, near[:, :2])
-    # Beside the table nothing is cut at its height: what goes on below does not stand on it.
-    candidate[candidate] = (beside | (np.abs(near[:, 2]) > _MIN_HEIGHT)) & _inside(region, near[:, :2], margin=0.3)
+    candidate = valid & (z > _MIN_HEIGHT) & (z < _MAX_HEIGHT)
+    candidate[candidate] = _inside(region, points_world[candidate][:, :2], margin=_BEYOND)
     points = points_world[candidate]
     if len(points) < 3 * _MIN_VOXELS:
         return labels
@@ -85,8 +83,7 @@ def segment(
     centres = _means(points, voxel, np.bincount(voxel))
     segments = _drop_surroundings(_join_patches(centres, camera_position), centres, region)
     labels[candidate] = segments[voxel]
-    labels = _by_size(labels)
-    return _fill_enclosed(labels, points_world, valid)
+    return _by_size(labels)
 
 
 def _join_patches(centres: np.ndarray, camera_position: np.ndarray) -> np.ndarray:
@@ -197,36 +194,19 @@ def _agglomerate(
 
 
 def _drop_surroundings(segments: np.ndarray, centres: np.ndarray, region: Delaunay) -> np.ndarray:
-    """Keep what is large enough, has its foot within the outline of the table and does not reach below it."""
-    inside = _inside(region, centres[:, :2], margin=0.02)
+    """Keep what is large enough and stands on the table, not behind it."""
+    inside = _inside(region, centres[:, :2], margin=_EDGE)
     kept = segments.copy()
     for number in np.unique(segments[segments >= 0]):
         mine = segments == number
-        z = centres[mine, 2]
-        foot = inside[mine][z < z.min() + _FLOATING]
-        if mine.sum() < _MIN_VOXELS or (z < 0).mean() > 0.05 or foot.mean() < 0.5:
+        foot = mine & (centres[:, 2] < centres[mine, 2].min() + _FLOATING / 2)
+        # A tall thing hides the table behind it, so its upper part may lie outside the outline; its foot may not.
+        if mine.sum() < _MIN_VOXELS or inside[foot].mean() < 0.5 or inside[mine].mean() < 0.35:
             kept[mine] = -1
     return kept
 
 
-def _fill_enclosed(
-    labels: np.ndarray, points_world: np.ndarray, valid: np.ndarray
-) -> np.ndarray:
-    """Give a thing what it encloses in the image and in its outline on the table: the bottom of a bowl is as low as
-    the table."""
-    filled = labels.copy()
-    for number, window in enumerate(find_objects(labels + 1)):
-        mask = labels[window] == number
-        hole = binary_fill_holes(mask) & ~mask & valid[window] & (labels[window] < 0)
-        if hole.any():
-            outline = Delaunay(points_world[window][mask][:, :2])
-            points = points_world[window][hole]
-            hole[hole] = (outline.find_simplex(points[:, :2]) >= 0) & (points[:, 2] > -_MIN_HEIGHT)
-            filled[window][hole] = number
-    return filled
-
-
-def _inside(region: Delaunay, points: np.ndarray, margin: float = 0.0) -> np.ndarray:
+def _inside(region: Delaunay, points: np.ndarray, margin: float) -> np.ndarray:
     """Whether points (n, 2) lie inside the outline, grown about its centre by `margin` (m)."""
     centre = region.points.mean(axis=0)
     radius = np.linalg.norm(region.points - centre, axis=1).mean()

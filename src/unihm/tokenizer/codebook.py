@@ -99,7 +99,7 @@ class ResidualQuantiser(nn.Module):
             commitment = (residual - chosen.detach()).square().mean(-1)
             total = weight.sum().clamp(min=1)
             loss = loss + (used * (codebook_term + self.beta * commitment)).sum() / total
-            if self.training:
+            if self.training and self.codebook.requires_grad:  # a frozen codebook stays untouched, counts too
                 self.usage[level] += torch.bincount(index[used > 0], minlength=self.size)
             z_q = z_q + (chosen if depth is None else chosen * (depth.reshape(-1, 1) > level))
             residual = residual - chosen.detach()

@@ -66,7 +66,7 @@ class HandFeatures:
         nq = len(self.joint_names)
         if len(self.lower) != nq or len(self.upper) != nq:
             raise ValueError(f"Hand '{self.hand}' has {nq} joints but other numbers of limits.")
-        if not (np.isfinite(self.lower).all() and np.less(self.lower, self.upper).all()):
+        if not (np.isfinite([*self.lower, *self.upper]).all() and np.less(self.lower, self.upper).all()):
             raise ValueError(f"Hand '{self.hand}' has a joint without a finite range.")
 
     @property

@@ -82,8 +82,7 @@ def tokenizer_figures(
         ``from_reference_mm`` and ``to_reference_mm``: mean fingertip distance to the hand's own retargeted motion.
     """
     tokens = {
-        hand: {name: tokenizer.encode(motion) for name, motion in of_hand.items()}
-        for hand, of_hand in motions.items()
+        hand: {name: tokenizer.encode(motion) for name, motion in of_hand.items()} for hand, of_hand in motions.items()
     }
 
     def errors(source: str, target: str) -> list[dict[str, np.ndarray]]:

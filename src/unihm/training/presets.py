@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from unihm.registry import unknown_name
@@ -44,7 +44,7 @@ class Augmentation:
 class TokenizerTraining:
     """Everything that decides how a tokenizer is trained."""
 
-    tokenizer: TokenizerConfig = TokenizerConfig()
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     """Sizes."""
     reference: LoopConfig
     """Stage 1: the reference hand and the codebook."""
@@ -70,7 +70,9 @@ class TokenizerTraining:
     """Weight of the mean keypoint error, in centimetres, beside the squared error of the features."""
     velocity_weight: float = 0.5
     """Weight of the mean error of keypoint displacements between frames, in centimetres."""
-    augmentation: Augmentation = Augmentation()
+    keypoint_pairs: int = 8
+    """Pairs of neighbouring frames of each motion, drawn anew for each batch, at which keypoints are compared."""
+    augmentation: Augmentation = field(default_factory=Augmentation)
     """How training motions are varied."""
 
 

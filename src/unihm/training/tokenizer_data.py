@@ -33,12 +33,6 @@ class Batch:
     quantised: bool = True
     """False while the codebook does not exist yet."""
 
-    @property
-    def frame_mask(self) -> Bool[Tensor, "B T"]:
-        """Frames that count."""
-        T = next(iter(self.features.values())).shape[1]
-        return torch.arange(T, device=self.num_frames.device)[None] < self.num_frames[:, None]
-
 
 class PairedMotions:
     """Motions of several hands in the canonical object frames of the reference hand."""
@@ -158,9 +152,7 @@ def _frame_jitter(
     return so3_exp(omega), torch.randn(count, 3, generator=rng) * augmentation.shift
 
 
-def _move(
-    x_BTF: Float[Tensor, "B T F"], R: Float[Tensor, "B 3 3"], t: Float[Tensor, "B 3"]
-) -> Float[Tensor, "B T F"]:
+def _move(x_BTF: Float[Tensor, "B T F"], R: Float[Tensor, "B 3 3"], t: Float[Tensor, "B 3"]) -> Float[Tensor, "B T F"]:
     """Features in a moved canonical frame: three 3-vectors turn, the first one also shifts."""
     vectors = x_BTF[..., :PALM_SIZE].unflatten(-1, (3, 3))
     turned = torch.einsum("bij,btkj->btki", R, vectors)

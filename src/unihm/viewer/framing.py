@@ -5,20 +5,25 @@ from __future__ import annotations
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
+from scipy.spatial import KDTree
 
 from unihm.hands.hand import HandModel
 from unihm.schema.motion import HandMotion
 
-TABLE = (236, 229, 218)
+TABLE = (226, 216, 199)
 OBJECT = (226, 142, 62)
 PATH = (64, 132, 196)
 
 LIGHT = np.array([0.35, -0.45, 0.82])
 """Unit direction towards the light, world."""
+AMBIENT = 0.74
+"""Share of the light that comes from everywhere."""
 FIELD_OF_VIEW = np.radians(42)
 """Vertical opening angle of the camera, rad."""
 
 _ELEVATION = np.radians(25)
+_ASPECT = 1.1  # width to height of the narrowest picture that must show everything
+_MARGIN = 0.9  # of the picture is used
 _FINGER = 0.1  # m; fingers reach about as far beyond the palm's origin as the wrist lies behind it
 
 
@@ -41,7 +46,7 @@ def shaded(motion: HandMotion) -> UInt8[np.ndarray, "n 3"]:
     assert motion.object_points is not None
     light = np.full(len(motion.object_points), 0.8)
     if motion.object_normals is not None and motion.T_world_object is not None:
-        light = 0.62 + 0.38 * motion.object_normals @ motion.T_world_object[0, :3, :3].T @ LIGHT
+        light = AMBIENT + (1 - AMBIENT) * motion.object_normals @ motion.T_world_object[0, :3, :3].T @ LIGHT
     return np.clip(light[:, None] * OBJECT, 0, 255).astype(np.uint8)
 
 
@@ -57,11 +62,10 @@ def camera(motion: HandMotion) -> tuple[Float[np.ndarray, " 3"], Float[np.ndarra
     palms, along = motion.T_world_palm[:, :3, 3], motion.T_world_palm[:, :3, 0]
     seen = [palms, palms + _FINGER * along, palms - _FINGER * along]
     if motion.object_points is not None and motion.T_world_object is not None:
-        ends = motion.T_world_object[[0, -1]]
-        clouds = motion.object_points @ ends[:, :3, :3].swapaxes(1, 2) + ends[:, None, :3, 3]
+        some = motion.T_world_object[np.linspace(0, len(motion) - 1, 8).round().astype(int)]
+        clouds = motion.object_points @ some[:, :3, :3].swapaxes(1, 2) + some[:, None, :3, 3]
         seen.append(clouds.reshape(-1, 3))
     points = np.concatenate(seen)
-    target = (points.min(axis=0) + points.max(axis=0)) / 2
     heading = (along.mean(axis=0) + palms[len(palms) // 2] - palms[0])[:2]
     across = np.array([-heading[1], heading[0]])
     length = np.linalg.norm(across)
@@ -70,5 +74,28 @@ def camera(motion: HandMotion) -> tuple[Float[np.ndarray, " 3"], Float[np.ndarra
     if across @ thumb_side < 0:
         across = -across
     direction = np.array([*(np.cos(_ELEVATION) * across), np.sin(_ELEVATION)])
-    radius = np.linalg.norm(points - target, axis=1).max()
-    return target + direction * radius / np.sin(FIELD_OF_VIEW / 2), target
+
+    forward, right, up = -direction, *_right_up(direction)
+    x, y, z = (points @ right, points @ up, points @ forward)
+    centre = [(v.min() + v.max()) / 2 for v in (x, y, z)]
+    target = centre[0] * right + centre[1] * up + centre[2] * forward
+    # A point fits where |x| <= margin * aspect * tan * depth, with depth = distance + z.
+    reach = _MARGIN * np.tan(FIELD_OF_VIEW / 2)
+    wide = np.abs(x - centre[0]) / (reach * _ASPECT) - (z - centre[2])
+    high = np.abs(y - centre[1]) / reach - (z - centre[2])
+    return target + direction * max(wide.max(), high.max()), target
+
+
+def point_size(points: Float[np.ndarray, "n 3"]) -> float:
+    """Diameter of a dot with which a cloud looks like a surface, m: twice the usual distance between neighbours."""
+    if len(points) < 2:
+        return 4e-3
+    distance, _ = KDTree(points).query(points, k=2)
+    return float(np.clip(2 * np.median(distance[:, 1]), 2e-3, 8e-3))
+
+
+def _right_up(direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The picture's axes for a camera that looks against `direction` with z up."""
+    right = np.cross([0.0, 0.0, 1.0], direction)
+    right /= np.linalg.norm(right)
+    return right, np.cross(direction, right)

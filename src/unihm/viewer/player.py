@@ -22,9 +22,10 @@ from unihm.geometry.pose import pose_to_vector
 from unihm.hands.hand import HandModel, load_hand
 from unihm.schema.motion import HandMotion
 from unihm.schema.storage import write_text
-from unihm.viewer.framing import FIELD_OF_VIEW, PATH, TABLE, camera, link_poses, object_path, shaded
+from unihm.viewer.framing import FIELD_OF_VIEW, PATH, camera, link_poses, object_path, point_size, shaded
 
 GHOST = (176, 96, 160)
+_TABLE = (178, 162, 138)  # the client's bright surroundings whiten it to `framing.TABLE`
 
 _START_HOLD, _END_HOLD = 0.4, 1.0  # s; without a rest the loop's seam cannot be told from the motion
 _SCENE_POINTS = 40_000  # more make the file larger than 3 MB and are not seen
@@ -130,7 +131,16 @@ def _draw(
             raise ValueError(f"'before' has {len(before)} frames, the motion has {len(motion)}.")
         movers.append(_draw_hand(server, "/before_refinement", before, load_hand(before.hand), GHOST))
     centre = motion.T_world_palm[:, :3, 3].mean(axis=0)
-    server.scene.add_box("/table", color=TABLE, dimensions=(1.6, 1.6, 0.02), position=(centre[0], centre[1], -0.011))
+    server.scene.add_cylinder(
+        "/table",
+        radius=0.7,
+        height=0.02,
+        color=_TABLE,
+        radial_segments=96,
+        position=(centre[0], centre[1], -0.011),
+        cast_shadow=False,  # it would only stripe itself
+        receive_shadow=0.25,
+    )
     if motion.object_points is not None and motion.T_world_object is not None:
         movers.append(_draw_object(server, motion))
     if scene is not None:
@@ -201,7 +211,7 @@ def _draw_object(server: viser.ViserServer, motion: HandMotion) -> Callable[[int
         "/object/cloud",
         motion.object_points,
         shaded(motion),
-        point_size=0.0035,
+        point_size=point_size(motion.object_points),
         point_shape="circle",
         point_shading="flat",
         precision="float32",
@@ -233,7 +243,7 @@ def _aim(server: viser.ViserServer, motion: HandMotion) -> None:
 def _with_title(page: str, title: str, motion: HandMotion) -> str:
     """The page with a caption over the scene and in the browser's tab."""
     caption = (
-        '<div style="position:fixed;left:16px;top:12px;z-index:5;pointer-events:none;'
+        '<div style="position:fixed;left:0;right:0;top:12px;text-align:center;z-index:5;pointer-events:none;'
         'font:15px/1.4 system-ui,sans-serif;color:#333;text-shadow:0 0 4px #fff">'
         f"<b>{html.escape(title)}</b><br>{html.escape(motion.hand)}, {len(motion)} frames at {motion.fps:g} Hz</div>"
     )

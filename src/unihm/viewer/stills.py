@@ -16,10 +16,20 @@ from jaxtyping import Float
 from unihm.hands.hand import load_hand
 from unihm.schema.motion import HandMotion
 from unihm.schema.storage import atomic_path
-from unihm.viewer.framing import FIELD_OF_VIEW, LIGHT, PATH, TABLE, camera, link_poses, object_path, shaded
+from unihm.viewer.framing import (
+    AMBIENT,
+    FIELD_OF_VIEW,
+    LIGHT,
+    PATH,
+    TABLE,
+    camera,
+    link_poses,
+    object_path,
+    point_size,
+    shaded,
+)
 
 _ROUND = 20  # facets around a cylinder or a sphere
-_POINT = 0.004  # m, edge of the square that stands for one cloud point
 _SHADOW = 0.86  # of the table's brightness
 
 
@@ -89,18 +99,18 @@ def _paint(axes: Any, view: _View, motion: HandMotion, shapes: Any, poses: np.nd
     if motion.object_points is not None and motion.T_world_object is not None:
         T = motion.T_world_object[frame]
         points = motion.object_points @ T[:3, :3].T + T[:3, 3]
-        right, up = _POINT / 2 * view.axes[:2]
+        right, up = point_size(points) / 2 * view.axes[:2]
         squares = points[:, None] + np.stack([-right - up, right - up, right + up, up - right])
         facets = np.concatenate([facets, squares])
         colors = np.concatenate([colors, shaded(motion) / 255])
 
     angles = np.linspace(0, 2 * np.pi, 96)
-    # The near edge of the disc must stay before the camera.
-    disc = 0.7 * view.distance * np.stack([np.cos(angles), np.sin(angles), 0 * angles], axis=1)
+    # A round table, about as wide as the picture.
+    disc = 0.5 * view.distance * np.stack([np.cos(angles), np.sin(angles), 0 * angles], axis=1)
     disc[:, :2] += view.target[:2]
     table = np.array(TABLE) / 255
     axes.add_collection(PolyCollection([view(disc)[0]], facecolors=[table]))
-    shadows = facets - facets[..., 2:].clip(min=0) * LIGHT / LIGHT[2]
+    shadows = facets * [1, 1, 0]  # straight down: it tells how high hand and object are
     axes.add_collection(PolyCollection(list(view(shadows)[0]), facecolors=[_SHADOW * table], edgecolors="face"))
 
     image, depth = view(facets)
@@ -131,7 +141,7 @@ def _hand_facets(shapes: Any, poses: np.ndarray) -> tuple[np.ndarray, np.ndarray
         # Diagonals, because an edge at a sphere's pole has no length.
         normals = np.cross(quads[:, 2] - quads[:, 0], quads[:, 3] - quads[:, 1])
         normals /= np.linalg.norm(normals, axis=1, keepdims=True).clip(1e-12)
-        light = 0.62 + 0.38 * normals @ LIGHT
+        light = AMBIENT + (1 - AMBIENT) * normals @ LIGHT
         facets.append(quads)
         colors.append(np.clip(light[:, None] * np.array(shape.color[:3]), 0, 1))
     return np.concatenate(facets), np.concatenate(colors)

@@ -1,0 +1,56 @@
+"""What a set of episodes holds, in numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from unihm.datasets.episode_rows import EpisodeRecord
+
+_EXAMPLES = 3
+
+
+def summarise(records: Sequence[EpisodeRecord]) -> dict[str, Any]:
+    """Counts and statistics of episodes as plain values.
+
+    Returns:
+        ``episodes``, ``mirrored``, ``recordings``, ``frames``, ``hours``; episodes by ``datasets``,
+        ``subjects`` and ``objects``; minimum, median and maximum of ``frames_per_episode`` and of the
+        seconds from the start to contact (``contact_s``) and to lift (``lift_s``);
+        ``instructions`` and ``instruction_examples``.
+    """
+    frames = [record.num_frames for record in records]
+    sentences = [sentence for record in records for sentence in record.instructions]
+    every = max(len(records) // _EXAMPLES, 1)
+    return {
+        "episodes": len(records),
+        "mirrored": sum(record.mirrored for record in records),
+        "recordings": len({record.recording for record in records}),
+        "frames": sum(frames),
+        "hours": round(sum(record.num_frames / record.fps for record in records) / 3600, 4),
+        "datasets": _counts(record.dataset for record in records),
+        "subjects": _counts(record.subject for record in records),
+        "objects": _counts(record.object_name for record in records),
+        "frames_per_episode": _spread(frames),
+        "contact_s": _spread([record.contact_frame / record.fps for record in records]),
+        "lift_s": _spread([record.lift_frame / record.fps for record in records]),
+        "instructions": {"total": len(sentences), "distinct": len(set(sentences))},
+        "instruction_examples": [r.instructions[0] for r in records[::every][:_EXAMPLES] if r.instructions],
+    }
+
+
+def _counts(names: Any) -> dict[str, int]:
+    return dict(sorted(Counter(names).items()))
+
+
+def _spread(values: Sequence[float] | Sequence[int]) -> dict[str, float]:
+    if not values:
+        return {}
+    return {
+        "min": round(float(np.min(values)), 3),
+        "median": round(float(np.median(values)), 3),
+        "max": round(float(np.max(values)), 3),
+    }

@@ -1,0 +1,114 @@
+"""From the hidden state of a chunk to its L codes, coarse to fine.
+
+The head points at a place in the codebook's own space, and the logit of a code falls with its squared distance
+from there, ``logit_k = p (2 c.e_k - |e_k|^2) + b_k``. A thousand codes thus share what a few hundred motions
+teach: codes that decode to almost the same motion are almost equally likely. Level l points at what the levels
+before it left over, ``c_l = mu(h) + delta(h, l, z) - z`` with ``z = sum_{j<l} e_{c_j}``.
+
+Letters: B batch, N chunks, L levels, K codes a level, D latent size.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+
+class CodeHead(nn.Module):
+    """Small depth head over the frozen codebook of a tokenizer."""
+
+    codebook: Tensor
+    scale: Tensor
+    spread: Tensor
+
+    def __init__(self, hidden: int, codebook: Float[Tensor, "L K D"], width: int = 256):
+        """Build the head.
+
+        Args:
+            hidden: Size of the hidden states.
+            codebook: Code vectors of the tokenizer; kept, but not part of the generator's weights.
+            width: Hidden layer of delta.
+        """
+        super().__init__()
+        levels, codes, latent = codebook.shape
+        self.levels = levels
+        self.register_buffer("codebook", codebook.float().clone(), persistent=False)
+        # Both come from the codebook: the typical size of a latent, and of what is left over at each level.
+        self.register_buffer("scale", codebook[0].float().square().mean().sqrt().clamp(min=1e-6), persistent=False)
+        spread = codebook.float().square().sum(-1).mean(-1).clamp(min=1e-12)
+        self.register_buffer("spread", spread, persistent=False)
+        self.mu = nn.Linear(hidden, latent)
+        self.read = nn.Linear(hidden + latent, width)
+        self.level = nn.Embedding(levels, width)
+        self.write = nn.Linear(width, latent + 1)
+        self.bias = nn.Parameter(torch.zeros(levels, codes))
+        self.log_precision = nn.Parameter(torch.zeros(levels))
+        for layer in (self.mu, self.write):
+            nn.init.zeros_(layer.bias)
+        nn.init.zeros_(self.write.weight)
+
+    def point(self, hidden: Float[Tensor, "*batch d"], start: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch D"]:
+        """mu: where in latent space the chunk lies, told from where the initial pose lies."""
+        return start + self.mu(hidden) * self.scale
+
+    def logits(
+        self,
+        hidden: Float[Tensor, "*batch d"],
+        start: Float[Tensor, "*batch D"],
+        before: Float[Tensor, "*batch D"],
+        level: int,
+    ) -> Float[Tensor, "*batch K"]:
+        """Logits of the codes of one level.
+
+        Args:
+            hidden: State of the chunk.
+            start: Latent of the initial pose.
+            before: z, the sum of the code vectors of the levels before.
+            level: From 0.
+        """
+        y = self.read(torch.cat([hidden, before / self.scale], dim=-1)) + self.level.weight[level]
+        y = self.write(nn.functional.gelu(y))
+        centre = self.point(hidden, start) - before + y[..., :-1] * self.spread[level].sqrt()
+        codes = self.codebook[level]
+        precision = (self.log_precision[level] + y[..., -1:]).exp() * (4 / self.spread[level])
+        return precision * (2 * centre @ codes.mT - codes.square().sum(-1)) + self.bias[level]
+
+    def embed(self, codes: Int[Tensor, "*batch l"]) -> Float[Tensor, "*batch D"]:
+        """Sum of the code vectors of the first levels; l may be 0 to L."""
+        level = torch.arange(codes.shape[-1], device=codes.device)
+        return self.codebook[level, codes].sum(-2)
+
+    def cross_entropy(
+        self,
+        hidden: Float[Tensor, "*batch d"],
+        start: Float[Tensor, "*batch D"],
+        latent: Float[Tensor, "*batch D"],
+        codes: Int[Tensor, "*batch L"],
+        softness: float,
+    ) -> Float[Tensor, "*batch L"]:
+        """Cross-entropy of each level, the levels before it given (teacher forcing).
+
+        Args:
+            hidden: States of the chunks.
+            start: Latents of the initial poses.
+            latent: The encoder's output z_e before quantisation.
+            codes: Its codes.
+            softness: The target of a level is ``q_k ~ exp(-|r - e_k|^2 / (softness w))`` with r the residual that
+                the level quantises and w the batch's mean ``|r - e|^2`` to the nearest code: codes nearly as good as the nearest are
+                nearly as right. 0 is the nearest code alone.
+        """
+        losses = []
+        for level in range(self.levels):
+            before = self.embed(codes[..., :level])
+            log_p = self.logits(hidden, start, before, level).log_softmax(dim=-1)
+            if softness > 0:
+                residual = (latent - before)[..., None, :]
+                book = self.codebook[level]
+                squared = residual.square().sum(-1) - 2 * (residual @ book.mT).squeeze(-2) + book.square().sum(-1)
+                width = squared.amin(dim=-1).mean().clamp(min=1e-12)
+                target = (-squared / (softness * width)).softmax(dim=-1)
+                losses.append(-(target * log_p).sum(-1))
+            else:
+                losses.append(-log_p.gather(-1, codes[..., level : level + 1]).squeeze(-1))
+        return torch.stack(losses, dim=-1)

@@ -1,0 +1,55 @@
+"""A hand's body as spheres fixed to its links, for keeping it out of things."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from unihm.hands.hand import HandModel
+
+_OVERLAP = 1.5  # spheres stand this many radii apart, which leaves dents of a third of a radius between them
+_LEAST_STEP = 0.012  # m: thin plates are covered more coarsely, not by hundreds of small spheres
+
+
+def body_spheres(hand: HandModel) -> tuple[Int[Tensor, " k"], Float[Tensor, "k 3"], Float[Tensor, " k"]]:
+    """Spheres inside the hand's solids.
+
+    A cylinder holds a row of spheres of its own radius, a box a grid of spheres as thick as its thinnest side.
+
+    Returns:
+        Link of each sphere, its centre in the link (m) and its radius (m).
+    """
+    links: list[int] = []
+    centres: list[np.ndarray] = []
+    radii: list[float] = []
+    for shape in hand.geometry:
+        if shape.kind == "sphere":
+            radius, extent = shape.size[0], np.zeros(3)
+        elif shape.kind == "cylinder":
+            radius, length = shape.size
+            extent = np.array([0.0, 0.0, length])
+        else:
+            radius, extent = min(shape.size) / 2, np.array(shape.size)
+        for centre in _grid(radius, extent):
+            links.append(shape.link)
+            centres.append(shape.T_link_shape[:3, :3] @ centre + shape.T_link_shape[:3, 3])
+            radii.append(radius)
+    return (
+        torch.tensor(links, dtype=torch.long),
+        torch.from_numpy(np.array(centres).reshape(-1, 3)),
+        torch.tensor(radii, dtype=torch.float64),
+    )
+
+
+def _grid(radius: float, extent: np.ndarray) -> np.ndarray:
+    """Centres (m, 3) whose spheres reach to the faces of a box of this extent."""
+    axes = []
+    for length in extent:
+        half = max(length / 2 - radius, 0.0)
+        number = 1 + math.ceil(2 * half / max(_OVERLAP * radius, _LEAST_STEP) - 1e-9)
+        axes.append(np.linspace(-half, half, number) if number > 1 else np.zeros(1))
+    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)

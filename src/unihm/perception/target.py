@@ -1,0 +1,154 @@
+"""Which of the things on the table is meant: by words for colour, size and place, or because there is only one.
+
+Nouns are not understood: a "cup" and a "can" are the same to this module. Words that do not decide lead to a question
+that lists what is there, never to a guess.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+_COLORS = ("red", "orange", "brown", "yellow", "green", "blue", "purple", "pink", "black", "white", "grey")
+_COLOR_WORDS = {name: name for name in _COLORS} | {"gray": "grey", "violet": "purple", "golden": "yellow"}
+_COLOR_SHARE = 0.3  # of a thing's pixels; labels and prints cover the rest
+_CLEARLY = 1.15  # one size must exceed the next by this factor to be "the tall one"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Appearance:
+    """What words can refer to in one thing."""
+
+    color_shares: dict[str, float]
+    """Share of its pixels that a person would call red, blue, ..."""
+    size: Float[np.ndarray, " 3"]
+    """Length, width (horizontal, length >= width) and height, m."""
+    right: float
+    """Position of its middle to the right as the camera sees it, m."""
+    away: float
+    """Position of its middle away from the camera, m."""
+
+    @property
+    def color(self) -> str:
+        """The most frequent colour."""
+        return max(self.color_shares, key=lambda name: self.color_shares[name])
+
+    def __str__(self) -> str:
+        return f"{self.color}, {100 * self.size[2]:.0f} cm high, {100 * self.size[0]:.0f} cm long"
+
+
+def color_shares(colors: UInt8[np.ndarray, "n 3"]) -> dict[str, float]:
+    """Share of pixels per colour word, by hue, saturation and value."""
+    rgb = colors.astype(np.float64) / 255
+    value, low = rgb.max(axis=1), rgb.min(axis=1)
+    chroma = value - low
+    safe = np.where(chroma > 0, chroma, 1.0)
+    r, g, b = rgb.T
+    sextant = np.where(
+        value == r, (g - b) / safe % 6, np.where(value == g, (b - r) / safe + 2, (r - g) / safe + 4)
+    )
+    hue, saturation = 60 * sextant, chroma / np.maximum(value, 1e-9)
+    dull = (saturation < 0.25) | (value < 0.15)
+    names = np.full(len(rgb), "red   ", dtype=object)
+    for limit, name in ((12, "red"), (40, "orange"), (72, "yellow"), (165, "green"), (258, "blue")):
+        names[(hue < limit) & (names == "red   ")] = name
+    names[(names == "red   ") & (hue < 300)] = "purple"
+    names[(names == "red   ") & (hue < 340)] = "pink"
+    names[names == "red   "] = "red"
+    names[(names == "orange") & (value < 0.55)] = "brown"
+    names[(names == "red") & (saturation < 0.5) & (value > 0.7)] = "pink"
+    names[dull] = np.where(value[dull] < 0.25, "black", np.where(value[dull] > 0.7, "white", "grey"))
+    return {name: float((names == name).mean()) for name in _COLORS}
+
+
+def describe(
+    points_world: Float[np.ndarray, "n 3"],
+    colors: UInt8[np.ndarray, "k 3"],
+    T_world_camera: Float[np.ndarray, "4 4"],
+) -> Appearance:
+    """What a thing looks like from its (completed) cloud and its seen colours."""
+    away = T_world_camera[:2, 2] - T_world_camera[:2, 1]  # along the optical axis and up in the image
+    away = away / np.linalg.norm(away)
+    right = np.array([away[1], -away[0]])
+    xy = points_world[:, :2]
+    spread = np.linalg.eigh(np.cov((xy - xy.mean(axis=0)).T))[1]
+    lengths = np.sort(np.ptp(xy @ spread, axis=0))[::-1]
+    middle = (xy.min(axis=0) + xy.max(axis=0)) / 2
+    return Appearance(
+        color_shares=color_shares(colors),
+        size=np.array([*lengths, points_world[:, 2].max()]),
+        right=float(middle @ right),
+        away=float(middle @ away),
+    )
+
+
+def choose(instruction: str, things: Sequence[Appearance]) -> int:
+    """Index of the thing that the words mean.
+
+    Raises:
+        ValueError: Nothing stands on the table, or the words do not decide; the message lists what is there.
+    """
+    if not things:
+        raise ValueError("There is nothing on the table, or nothing that the depth camera sees.")
+    if len(things) == 1:
+        return 0
+    text = re.sub(r"[^a-z' ]+", " ", instruction.lower())
+    left = list(range(len(things)))
+    used = []
+    for word in dict.fromkeys(_COLOR_WORDS[w] for w in text.split() if w in _COLOR_WORDS):
+        used.append(word)
+        left = [i for i in left if things[i].color_shares[word] >= _COLOR_SHARE]
+    if not left:
+        raise ValueError(f"Nothing on the table is {' and '.join(used)}. {_list(things)}")
+    for pattern, name, value in _RELATIVE:
+        if len(left) > 1 and re.search(pattern, text):
+            used.append(name)
+            left = _extreme(left, [value(things[i]) for i in left], ratio=name not in _PLACES)
+    if len(left) > 1 and re.search(r"\b(middle|centre|center|central)\b", text):
+        used.append("middle")
+        middle = np.median([thing.right for thing in things])
+        left = _extreme(left, [-abs(things[i].right - middle) for i in left], ratio=False)
+    if len(left) == 1:
+        return left[0]
+    said = f"'{', '.join(used)}' fits {len(left)} of them" if used else "the words do not say which"
+    raise ValueError(f"{_list(things)} {said[0].upper()}{said[1:]}.")
+
+
+def _extreme(indices: list[int], values: list[float], ratio: bool) -> list[int]:
+    """The one with the largest value, or all that come close to it."""
+    top = max(values)
+    # Sizes compare by ratio (values are logarithms), places by 1 cm.
+    margin = np.log(_CLEARLY) if ratio else 0.01
+    return [i for i, value in zip(indices, values, strict=True) if value > top - margin]
+
+
+_PLACES = ("left", "right", "front", "back")
+# "The left one", "leftmost" and "on the left" choose a thing; "to the left" and "left" alone are directions.
+_SIDE = r"\bthe (?:\w+ )?{0}(?! (?:hand|of|side of))\b(?<!to the {0})|\b{0}most\b|\bon (?:the|my|your) {0}\b"
+_RELATIVE: tuple[tuple[str, str, Callable[[Appearance], float]], ...] = (
+    (r"\b(big|bigger|biggest|large|larger|largest)\b", "big", lambda a: float(np.log(a.size).sum())),
+    (
+        r"(?<!a )\b(small|smaller|smallest|little|littlest|tiny|tiniest)\b",
+        "small",
+        lambda a: -float(np.log(a.size).sum()),
+    ),
+    (r"\b(tall|taller|tallest)\b", "tall", lambda a: float(np.log(a.size[2]))),
+    (r"\b(short|shorter|shortest|flat|flatter|flattest|lowest)\b", "flat", lambda a: -float(np.log(a.size[2]))),
+    (r"\b(long|longer|longest)\b", "long", lambda a: float(np.log(max(a.size)))),
+    (r"\b(wide|wider|widest|thick|thickest)\b", "wide", lambda a: float(np.log(a.size[1]))),
+    (r"\b(narrow|narrower|narrowest|thin|thinner|thinnest|slim)\b", "thin", lambda a: -float(np.log(a.size[1]))),
+    (_SIDE.format("left"), "left", lambda a: -a.right),
+    (_SIDE.format("right"), "right", lambda a: a.right),
+    (r"\b(nearest|closest|frontmost)\b|\b(in|at) (the )?front\b|\bthe front (?!of)\w+", "front", lambda a: -a.away),
+    (r"\b(farthest|furthest|rearmost)\b|\b(in|at) the back\b|\bthe (back|rear) (?!of)\w+", "back", lambda a: a.away),
+)
+
+
+def _list(things: Sequence[Appearance]) -> str:
+    order = sorted(range(len(things)), key=lambda i: things[i].right)
+    text = "; ".join(str(things[i]) for i in order)
+    return f"{len(things)} objects on the table, from left to right: {text}. Say which by colour, size or place, or give --point u,v."

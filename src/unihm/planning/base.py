@@ -1,0 +1,28 @@
+"""What every planner does: words and a perceived scene become the path the object shall take."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from unihm.registry import Registry
+from unihm.schema.plan import Plan
+from unihm.schema.scene import PerceivedScene
+
+
+class Planner(Protocol):
+    """From words to the target trajectory T_tar of Eq. 7."""
+
+    def plan(self, perceived: PerceivedScene, instruction: str) -> Plan:
+        """The path of the target object.
+
+        Args:
+            perceived: The scene and the object that is meant.
+            instruction: What is asked for.
+
+        Raises:
+            ValueError: The instruction is empty, or asks for something that this planner does not know.
+        """
+        ...
+
+
+PLANNERS = Registry("Planner", {"verbs": "unihm.planning.verbs:Verbs"})

@@ -1,0 +1,125 @@
+"""Where to grasp: two fingertips on opposed places of the object, in the frame in which it is lifted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from unihm.geometry.antipodal import opposing_pairs
+from unihm.geometry.point_cloud import farthest_point_indices
+from unihm.optimization import residuals
+from unihm.optimization.levenberg_marquardt import minimize
+from unihm.refinement.problem import Anchors, RefinementProblem
+
+_SURFACE_POINTS = 400  # of the cloud among which opposed places are searched
+_LOWEST = 0.01  # m above the table: lower places cannot be reached by fingers that are about as thick
+_SIGMA_PLACE = 2e-3  # m, while fingertips are first brought to their places
+_OPPOSED = -0.6  # cosine between the contact normals of a grasp that holds
+_TOUCH = 5e-3  # m, largest gap of a fingertip that holds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grasp:
+    """How the hand must be corrected in the lift frame, and where two of its fingers then hold."""
+
+    correction: Float[Tensor, " n"]
+    """Correction of the lift frame; zero where nothing is grasped."""
+    anchors: Anchors | None
+    """The two fingers (batch of one); None where fingers oppose nowhere or are not asked to."""
+
+
+def find_grasp(problem: RefinementProblem) -> Grasp:
+    """The cheapest grasp with two opposed fingertips.
+
+    Candidates are opposed pairs of places on the cloud, those near the generated fingertips first, for the thumb
+    and every other finger. All are tried in one batch: first the two tips are brought to their places, then
+    everything that counts in a frame is minimised. The least energy wins among those whose tips touch with
+    opposed normals; without one, the motion keeps its own grasp and only nearest points attract.
+    """
+    n = problem.lower.shape[-1]
+    none = Grasp(correction=torch.zeros(n, dtype=torch.float64), anchors=None)
+    if not problem.config.opposing or problem.tips < 2 or problem.phase.max() <= 0:
+        return none
+    candidates = _candidates(problem)
+    if candidates is None:
+        return none
+    frames = torch.full((len(candidates.fingers),), problem.lift)
+    c = _bring(problem, frames, candidates)
+    prior = (torch.zeros_like(c), problem.sigma(problem.config.grasp))
+    selected = torch.arange(len(problem.radius))
+    c, solution, _ = problem.minimize(frames, c, prior, selected, candidates, outer_iterations=4)
+
+    row = torch.arange(len(c))[:, None]
+    tips = problem.points(frames, c, torch.arange(problem.tips))[row, candidates.fingers]
+    gap, _, _ = problem.gaps(tips)
+    _, _, normal = (torch.from_numpy(value) for value in problem.distance.query(tips.numpy()))
+    gap = (gap - problem.radius[candidates.fingers]).abs().amax(-1)
+    holds = (gap < _TOUCH) & ((normal[:, 0] * normal[:, 1]).sum(-1) < _OPPOSED)
+    if not holds.any():
+        return none
+    best = int(torch.where(holds, solution.cost, torch.inf).argmin())
+    anchors = Anchors(fingers=candidates.fingers[best, None], points=tips[best, None], normals=normal[best, None])
+    return Grasp(correction=c[best], anchors=anchors)
+
+
+def _candidates(problem: RefinementProblem) -> Anchors | None:
+    frames = torch.tensor([problem.lift])
+    n = problem.lower.shape[-1]
+    tips = problem.points(frames, torch.zeros(1, n, dtype=torch.float64), torch.arange(problem.tips))[0].numpy()
+    points, normals = problem.distance.points, problem.distance.normals
+    height = problem.heights(frames, torch.from_numpy(points)[None])[0][0].numpy()
+    # Of thin objects, the upper part is what fingers reach.
+    reachable = np.flatnonzero(height > min(_LOWEST, height.min() + 0.5 * np.ptp(height)))
+    index = reachable[farthest_point_indices(points[reachable], min(_SURFACE_POINTS, len(reachable)))]
+    points, normals = points[index], normals[index]
+
+    fingers = problem.hand.fingers
+    count = range(len(fingers))
+    pairs = [(a, b) for a in count for b in count if a < b]
+    if "thumb" in fingers:
+        thumb = fingers.index("thumb")
+        pairs = [(thumb, b) for b in count if b != thumb]
+    chosen_fingers, chosen_places = [], []
+    for a, b in pairs:
+        for place in opposing_pairs(points, normals, tips[a], tips[b], problem.config.candidates):
+            chosen_fingers.append((a, b))
+            chosen_places.append(place)
+    if not chosen_fingers:
+        return None
+    places = np.array(chosen_places)
+    return Anchors(
+        fingers=torch.tensor(chosen_fingers),
+        points=torch.from_numpy(points[places]),
+        normals=torch.from_numpy(normals[places]),
+    )
+
+
+def _bring(problem: RefinementProblem, frames: Tensor, anchors: Anchors) -> Float[Tensor, "B n"]:
+    """Corrections that bring the two fingertips to their places, through the object if need be."""
+    row = torch.arange(len(frames))[:, None]
+    tips = torch.arange(problem.tips)
+    lower, upper = problem.lower[frames], problem.upper[frames]
+    sigma = problem.sigma(problem.config.grasp)
+    targets = anchors.points + problem.radius[anchors.fingers][..., None] * anchors.normals
+    start = torch.zeros_like(lower)
+
+    def residual(c: Tensor) -> tuple[Tensor, Tensor]:
+        points, J = problem.points_and_jacobian(frames, c, tips)
+        place = residuals.position_residual(
+            points[row, anchors.fingers], J[row, anchors.fingers], targets, _SIGMA_PLACE
+        )
+        return residuals.stack(place, residuals.prior_residual(c, start, sigma))
+
+    return minimize(
+        residual,
+        start,
+        retract=lambda x, delta: torch.clamp(x + delta, lower, upper),
+        room=lambda x: (lower - x, upper - x),
+        max_iterations=15,
+        cost_tolerance=1e-3,
+        step_tolerance=problem.config.step_tolerance,
+    ).x

@@ -1,0 +1,155 @@
+"""``unihm train tokenizer``: motions of a store become a tokenizer with its card.
+
+Stage 1 trains the reference hand with the codebook, stage 2 adds every other hand of the store.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unihm.datasets.episode_store import (
+    attach,
+    episode_table,
+    hands_in,
+    read_episodes,
+    read_manifest,
+    read_motions,
+)
+from unihm.datasets.splits import split as split_ids
+from unihm.hands.hand import HandModel, load_hand
+from unihm.registry import unknown_name
+from unihm.schema.motion import HandMotion
+from unihm.schema.storage import write_json
+from unihm.tokenizer.features import HandFeatures
+from unihm.tokenizer.figures import mean_pose_errors, tokenizer_figures
+from unihm.tokenizer.tokenizer import SHIPPED, Tokenizer, load_tokenizer
+from unihm.tokenizer.vqvae import SharedVQVAE
+from unihm.training.presets import TOKENIZER, TokenizerTraining, choose
+from unihm.training.tokenizer_data import PairedMotions
+from unihm.training.tokenizer_stages import TokenizerStages
+
+LICENCE = "CC BY-NC 4.0 (trained on DexYCB)"
+
+_log = logging.getLogger(__name__)
+
+
+def train_tokenizer(
+    data: str | Path,
+    out: str | Path,
+    *,
+    preset: str | TokenizerTraining = "base",
+    split: str = "release",
+    seed: int = 0,
+    resume: bool = False,
+) -> dict[str, Any]:
+    """Train on the train part of a split and measure on its validation part.
+
+    Args:
+        data: Episode store with retargeted motions of the reference hand and any others.
+        out: Folder for logs, checkpoints and ``tokenizer.safetensors`` with its card.
+        preset: Name in `presets.TOKENIZER`, or settings.
+        split: Name of a split.
+        seed: Seed of everything random.
+        resume: Go on from the checkpoints in `out`; finished stages are not repeated.
+
+    Returns:
+        Where the weights are, their fingerprint, and a row of figures for each hand.
+
+    Raises:
+        ValueError: Preset, split or hand do not exist, the store is unfit, or a checkpoint does not fit.
+    """
+    name = preset if isinstance(preset, str) else "custom"
+    config = choose(TOKENIZER, preset) if isinstance(preset, str) else preset
+    config = _seeded(config, seed)
+    data, out = Path(data), Path(out)
+    reference = config.tokenizer.reference_hand
+    known = hands_in(data)
+    if reference not in known:
+        raise unknown_name(f"Motions in '{data}' of reference hand", reference, known)
+    order = (reference, *(hand for hand in known if hand != reference))
+    hands = {hand: load_hand(hand) for hand in order}
+
+    records = episode_table(data)
+    parts = {part: split_ids(split, part, records) for part in ("train", "validation")}
+    motions = {part: load_motions(data, order, ids) for part, ids in parts.items()}
+    _log.info("%d training and %d validation motions", len(parts["train"]), len(parts["validation"]))
+
+    features = {hand: hand_features(model) for hand, model in hands.items()}
+    paired = PairedMotions(motions["train"], features, reference_hand=reference, max_frames=config.max_frames)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = SharedVQVAE(config.tokenizer, features.values())
+    stages = TokenizerStages(model, paired, hands, config, motions["validation"])
+    stages.train_reference(out / f"1-{reference}", resume=resume)
+    for hand in order[1:]:
+        stages.add_hand(hand, out / f"2-{hand}", resume=resume)
+
+    recordings = {record.id: record.recording for record in records}
+    card = {
+        "licence": LICENCE,
+        "preset": name,
+        "training": asdict(config),
+        "split": split,
+        "seed": seed,
+        "command": f"unihm train tokenizer --data DATA --preset {name} --split {split} --seed {seed}",
+        "data_fingerprint": read_manifest(data)["fingerprint"],
+        "training_episodes": len(parts["train"]),
+        "training_recordings": sorted({recordings[i] for i in parts["train"]}),
+        "selection_recordings": sorted({recordings[i] for i in parts["validation"]}),
+    }
+    return _export(model, out / SHIPPED, card, motions, hands, reference)
+
+
+def load_motions(data: Path, hands: tuple[str, ...], ids: list[str]) -> dict[str, dict[str, HandMotion]]:
+    """hand -> episode id -> motion with its object; episodes that a hand lacks are left out for all, and counted."""
+    found = {hand: read_motions(data, hand) for hand in hands}
+    complete = [i for i in ids if all(i in of_hand for of_hand in found.values())]
+    if len(complete) < len(ids):
+        _log.warning("%d of %d episodes lack a motion of some hand", len(ids) - len(complete), len(ids))
+    episodes = {episode.id: episode for episode in read_episodes(data, complete)}
+    return {hand: {i: attach(of_hand[i], episodes[i]) for i in complete} for hand, of_hand in found.items()}
+
+
+def hand_features(hand: HandModel) -> HandFeatures:
+    """How a hand's joints are scaled: by its limits."""
+    return HandFeatures(
+        hand=hand.name,
+        joint_names=tuple(hand.joint_names),
+        lower=tuple(hand.lower.tolist()),
+        upper=tuple(hand.upper.tolist()),
+    )
+
+
+def _export(
+    model: SharedVQVAE,
+    path: Path,
+    card: dict[str, Any],
+    motions: Mapping[str, Mapping[str, Mapping[str, HandMotion]]],
+    hands: Mapping[str, HandModel],
+    reference: str,
+) -> dict[str, Any]:
+    """Write the weights, measure what was written (half precision, not the model in memory), complete the card."""
+    Tokenizer(model).save(path, card)
+    stored = load_tokenizer(path)
+    rows: list[dict[str, Any]] = []
+    if motions["validation"][reference]:
+        rows = tokenizer_figures(stored, motions["validation"], hands, reference)
+        for row in rows:
+            hand = row["hand"]
+            none = mean_pose_errors(motions["validation"][hand], motions["train"][hand], hands[hand])
+            row["mean_pose_keypoint_mm"] = none["keypoint_mm"]
+    write_json(path.with_suffix(".json"), {**stored.card, "figures": {"part": "validation", "rows": rows}})
+    return {"weights": str(path), "fingerprint": stored.fingerprint, "rows": rows}
+
+
+def _seeded(config: TokenizerTraining, seed: int) -> TokenizerTraining:
+    """The settings with the seed in both loops."""
+    return replace(
+        config, reference=replace(config.reference, seed=seed), alignment=replace(config.alignment, seed=seed)
+    )

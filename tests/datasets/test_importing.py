@@ -1,0 +1,112 @@
+import json
+
+import numpy as np
+import pytest
+
+from unihm.datasets.dexycb import DexYcbReader
+from unihm.datasets.episode_store import hands_in, read_episodes, read_motions
+from unihm.datasets.importing import import_dataset
+from unihm.schema.motion import HandMotion
+
+READER = DexYcbReader(points=64)
+
+
+def wrist_only(keypoints: list[np.ndarray], hand: str) -> list[HandMotion]:
+    """A hand of one joint, whose palm follows the wrist."""
+    motions = []
+    for points in keypoints:
+        T = np.tile(np.eye(4), (len(points), 1, 1))
+        T[:, :3, 3] = points[:, 0]
+        motions.append(HandMotion(hand=hand, fps=1.0, joint_names=("grip",), qpos=points[:, 0, :1], T_world_palm=T))
+    return motions
+
+
+def never(keypoints, hand):
+    raise AssertionError(f"{hand} was complete and is retargeted again")
+
+
+@pytest.fixture
+def store(synthetic_root, tmp_path):
+    out = tmp_path / "store"
+    import_dataset("dexycb", synthetic_root, out, ["mitten"], retarget=wrist_only, reader=READER)
+    return out
+
+
+def test_episodes_and_motions_are_written(store):
+    episodes = read_episodes(store)
+    assert len(episodes) == 8
+    motions = read_motions(store, "mitten")
+    for episode in episodes:
+        motion = motions[episode.id]
+        assert motion.fps == 30.0
+        assert motion.source == episode.id
+        np.testing.assert_allclose(motion.T_world_palm[:, :3, 3], episode.keypoints_world[:, 0], atol=1e-6)
+
+
+def test_importing_again_does_only_what_is_missing(store, synthetic_root):
+    before = {path: path.stat().st_mtime_ns for path in store.rglob("*.parquet")}
+    import_dataset("dexycb", synthetic_root, store, ["mitten"], retarget=never, reader=READER)
+    import_dataset("dexycb", synthetic_root, store, ["mitten", "glove"], retarget=wrist_only, reader=READER)
+    assert hands_in(store) == ("glove", "mitten")
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_an_interrupted_retargeting_keeps_what_was_finished(store, synthetic_root):
+    def interrupted(keypoints, hand):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        import_dataset("dexycb", synthetic_root, store, ["glove"], retarget=interrupted, reader=READER)
+    assert hands_in(store) == ("mitten",)
+    assert len(read_episodes(store)) == 8
+
+
+def test_processes_give_the_same(store, synthetic_root, tmp_path):
+    import_dataset(
+        "dexycb", synthetic_root, tmp_path / "two", ["mitten"], retarget=wrist_only, workers=2, reader=READER
+    )
+    one, two = (read_motions(folder, "mitten") for folder in (store, tmp_path / "two"))
+    assert list(one) == list(two)
+    for name in one:
+        np.testing.assert_array_equal(one[name].T_world_palm, two[name].T_world_palm)
+
+
+def test_the_manifest_counts_what_was_left_out(write_synthetic, tmp_path):
+    calls = iter(range(8))
+
+    def damage(arrays):
+        if next(calls) in (0, 5):
+            arrays["hand_valid"][:] = False
+        return arrays
+
+    import_dataset("dexycb", write_synthetic(damage), tmp_path / "store", reader=READER)
+    manifest = json.loads((tmp_path / "store" / "manifest.json").read_text())
+    assert manifest["episodes"] == 6
+    assert [len(ids) for ids in manifest["skipped"].values()] == [2]
+    assert list(manifest["skipped"]) == ["no frame with a hand"]
+    assert str(tmp_path) not in json.dumps(manifest)
+
+
+def test_a_limit_stops_early_and_another_import_is_not_mixed_in(synthetic_root, tmp_path):
+    import_dataset("dexycb", synthetic_root, tmp_path / "store", limit=3, reader=READER)
+    assert len(read_episodes(tmp_path / "store")) == 3
+    with pytest.raises(ValueError, match="limit was 3 and is None"):
+        import_dataset("dexycb", synthetic_root, tmp_path / "store", reader=READER)
+    with pytest.raises(ValueError, match="points was 64 and is 32"):
+        import_dataset("dexycb", synthetic_root, tmp_path / "store", limit=3, reader=DexYcbReader(points=32))
+
+
+def test_bad_input_is_refused_before_anything_is_written(synthetic_root, tmp_path):
+    out = tmp_path / "store"
+    with pytest.raises(ValueError, match="Data set format 'dexycv' not found"):
+        import_dataset("dexycv", synthetic_root, out)
+    with pytest.raises(ValueError, match="does not exist"):
+        import_dataset("dexycb", tmp_path / "nowhere", out)
+    with pytest.raises(ValueError, match="no retargeting was given"):
+        import_dataset("dexycb", synthetic_root, out, ["mitten"])
+    with pytest.raises(ValueError, match="at least 1"):
+        import_dataset("dexycb", synthetic_root, out, limit=0)
+    (synthetic_root / "dexycb_left.npz").unlink()
+    with pytest.raises(ValueError, match=r"dexycb_left\.npz' does not exist"):
+        import_dataset("dexycb", synthetic_root, out, reader=READER)
+    assert not (out / "manifest.json").exists()

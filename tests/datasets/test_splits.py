@@ -1,0 +1,134 @@
+import json
+
+import pytest
+
+from unihm.datasets.dexycb import OBJECT_POSITIONS, SIDES
+from unihm.datasets.episode_rows import EpisodeRecord
+from unihm.datasets.splits import SPLITS, split
+
+UNSEEN = {"009_gelatin_box", "021_bleach_cleanser", "036_wood_block"}
+
+
+def record(subject: int, trial: int, object_position: int, mirrored: bool, unihm_split: str = "none") -> EpisodeRecord:
+    name = f"dexycb/{subject}/{trial}"
+    return EpisodeRecord(
+        id=name,
+        recording=name,
+        dataset="dexycb",
+        subject=str(subject),
+        object_name=sorted(OBJECT_POSITIONS)[object_position],
+        mirrored=mirrored,
+        fps=30.0,
+        contact_frame=1,
+        lift_frame=2,
+        num_frames=3,
+        instructions=(),
+        attributes={
+            "subject_number": str(subject),
+            "trial": str(trial),
+            "object_position": str(object_position),
+            "unihm_split": unihm_split,
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def records(shared_data) -> list[EpisodeRecord]:
+    """One record for each of the 1000 real recordings, from the published index alone."""
+    entries = [
+        (side, entry)
+        for side in SIDES
+        for entry in json.loads((shared_data / "dexycb" / f"dexycb_{side}_index.json").read_text())
+    ]
+    by_subject: dict[str, list[str]] = {}
+    for _, entry in entries:
+        by_subject.setdefault(entry["subject"], []).append(entry["sequence"])
+    return [
+        record(
+            int(entry["subject"][-2:]),
+            sorted(by_subject[entry["subject"]]).index(entry["sequence"]),
+            OBJECT_POSITIONS[entry["object"]],
+            side == "left",
+            entry["unihm_split"] or "none",
+        )
+        for side, entry in entries
+    ]
+
+
+def right_hands(name, part, records):
+    mirrored = {r.id for r in records if r.mirrored}
+    return [i for i in split(name, part, records) if i not in mirrored]
+
+
+def test_sizes_are_those_that_were_published(records):
+    def sizes(name, *parts):
+        return tuple(len(right_hands(name, part, records)) for part in parts)
+
+    train, validation, test = sizes("unihm", "train", "validation", "test")
+    assert (train + validation, test) == (400, 100)
+    assert sizes("s3", "train", "validation", "test") == (374, 51, 76)
+    assert sizes("s1", "train", "validation", "test") == (350, 50, 101)
+    assert sizes("s0", "train", "validation", "test") == (400, 20, 81)
+    assert sizes("release", "unseen", "seen") == (76, 82)
+
+
+@pytest.mark.parametrize("name", SPLITS)
+def test_parts_share_no_recording_and_tests_hold_no_mirrored_hand(name, records):
+    parts = {part: set(split(name, part, records)) for part in ("train", "validation", "test")}
+    assert all(parts.values())
+    assert not parts["train"] & parts["validation"]
+    assert not (parts["train"] | parts["validation"]) & parts["test"]
+    assert len(right_hands(name, "test", records)) == len(parts["test"])
+
+
+def test_release_keeps_unseen_objects_and_published_test_recordings_out_of_training(records):
+    by_id = {r.id: r for r in records}
+    used = [by_id[i] for part in ("train", "validation") for i in split("release", part, records)]
+    assert not {r.object_name for r in used} & UNSEEN
+    assert not [r for r in used if r.attributes["unihm_split"] == "valid"]
+    assert {by_id[i].object_name for i in split("release", "unseen", records)} == UNSEEN
+    assert not {by_id[i].object_name for i in split("release", "seen", records)} & UNSEEN
+    seen, unseen = (set(split("release", part, records)) for part in ("seen", "unseen"))
+    assert set(split("release", "test", records)) == seen | unseen
+    assert not seen & unseen
+
+
+def test_mirrored_hands_obey_the_split(records):
+    by_id = {r.id: r for r in records}
+    subjects = {by_id[i].attributes["subject_number"] for i in split("s1", "train", records)}
+    assert subjects == {"1", "2", "3", "4", "5", "6", "10"}
+    positions = {int(by_id[i].attributes["object_position"]) for i in split("s3", "train", records)}
+    assert positions == set(range(20)) - {3, 7, 11, 15, 19}
+    assert {int(by_id[i].attributes["trial"]) % 5 for i in split("s0", "train", records)} == {0, 1, 2, 3}
+    assert any(by_id[i].mirrored for i in split("s1", "train", records))
+
+
+def test_the_tenth_is_about_a_tenth_and_does_not_depend_on_the_rest_of_the_store(records):
+    validation = split("release", "validation", records)
+    train = split("release", "train", records)
+    assert 0.07 < len(validation) / (len(validation) + len(train)) < 0.13
+    half = records[::2]
+    assert split("release", "validation", half) == [r.id for r in half if r.id in set(validation)]
+    assert split("release", "validation", records[::-1]) == validation[::-1]
+
+
+def test_rules_on_single_records():
+    assert split("s0", "test", [record(3, 4, 0, False)]) == ["dexycb/3/4"]
+    assert split("s0", "validation", [record(2, 9, 1, False)]) == ["dexycb/2/9"]
+    assert split("s0", "train", [record(2, 8, 1, True), record(2, 9, 1, True)]) == ["dexycb/2/8"]
+    assert split("s1", "test", [record(8, 0, 0, False), record(9, 0, 0, False), record(10, 0, 0, False)]) == [
+        "dexycb/8/0",
+        "dexycb/9/0",
+    ]
+    assert split("release", "unseen", [record(1, 35, 7, False, "train"), record(1, 36, 7, True)]) == ["dexycb/1/35"]
+
+
+def test_unknown_names_and_foreign_episodes_are_refused():
+    with pytest.raises(ValueError, match=r"Split 'realease' not found\. Did you mean 'release'"):
+        split("realease", "train", [])
+    with pytest.raises(ValueError, match="Part of split 's1' 'unseen' not found"):
+        split("s1", "unseen", [])
+    foreign = record(1, 1, 1, False)
+    foreign.attributes.pop("subject_number")  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match="no attribute 'subject_number'"):
+        split("s1", "train", [foreign])
