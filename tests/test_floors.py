@@ -15,7 +15,7 @@ FLOORS = {
     "geometry": 0,
     "optimization.levenberg_marquardt": 0,
     "optimization": 0,
-    "registry": 0,
+    "registry": -1,  # names only; under everything
     "notice": 0,
     "assets": 0,
     "schema": 1,

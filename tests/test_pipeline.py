@@ -14,7 +14,7 @@ from unihm.perception.scene_files import load_scene
 from unihm.pipeline import InitialPose, Pipeline, contact_at
 from unihm.schema.motion import HandMotion, MotionTokens
 
-INSTRUCTION = "Lift the bottle."
+INSTRUCTION = "Lift the yellow bottle."
 
 
 @pytest.fixture(scope="module")

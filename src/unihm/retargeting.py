@@ -38,6 +38,7 @@ from unihm.schema.motion import HandMotion
 
 # A grown hand measures 0.15 to 0.23 m from wrist to middle fingertip (anthropometric tables); a child's 0.1.
 _HAND_LENGTH_M = (0.1, 0.4)
+_WINDOW = {1: 4.0, 2: 1.0}  # weights of the neighbours one and two frames away, of the binomial filter 1 4 6 4 1
 _CHUNK = 128  # frames solved at once: larger batches leave the cache
 
 
@@ -57,13 +58,13 @@ class RetargetingConfig:
     """Human distance at which the pinch term has faded to 1/e, m; about an object held between two fingers."""
     palm_orientation_sigma: float = 0.35
     """Palm orientation, rad: how far robot palms lean for the same grasp (20 degrees)."""
-    rest_sigma: float = 1.0
+    rest_sigma: float = 0.3
     """Distance from the rest posture as a share of each joint's range."""
-    joint_step_sigma: float = 0.05
+    joint_step_sigma: float = 0.1
     """Change of a joint from frame to frame as a share of its range."""
-    palm_step_sigma: float = 0.02
-    """Movement of the palm from frame to frame, m (0.6 m/s at 30 Hz)."""
-    palm_turn_sigma: float = 0.1
+    palm_step_sigma: float = 0.01
+    """Movement of the palm from frame to frame, m (0.3 m/s at 30 Hz)."""
+    palm_turn_sigma: float = 0.05
     """Turn of the palm from frame to frame, rad."""
     fixed_palm: bool = False
     """Hold the palm at the human palm frame; only the fingers move."""
@@ -125,7 +126,9 @@ def retarget_with_report(
     targets = _targets(np.concatenate(list(keypoints_world)).astype(np.float64), hand, config)
 
     start = _start(targets, hand, config)
-    x, cost, status = _minimize(targets, start, hand, config)
+    x, _, status = _minimize(targets, start, hand, config)
+    if max(lengths) > 1:
+        x, _, status = _minimize(targets, x, hand, config, anchor=_neighbours(x, starts, lengths))
     T, q = x[:, :16].reshape(-1, 4, 4), x[:, 16:]
     tips = transform_points(T, hand.keypoints(q)[:, hand.fingertip_slots])
     error = (tips - targets.points[:, hand.fingertip_slots]).norm(dim=-1).numpy()
@@ -230,11 +233,8 @@ class _Objective:
         self, targets: _Targets, hand: HandModel, config: RetargetingConfig, anchor: Tensor | None = None
     ):
         self.targets, self.hand, self.config, self.anchor = targets, hand, config, anchor
-        n, k, nq = len(targets.points), len(hand.keypoint_indices), len(hand.joint_names)
-        sigma = torch.full((k,), config.keypoint_sigma, dtype=torch.float64)
-        sigma[hand.keypoint_indices == WRIST] = config.wrist_sigma
-        sigma[hand.fingertip_slots] = config.fingertip_sigma
-        self.points, self.weight = targets.points, (1 / sigma)[:, None]
+        n, nq = len(targets.points), len(hand.joint_names)
+        self.points, self.weight = targets.points, _point_weights(hand, config)
         # Three axes at an angle have the distance sqrt(2) * 2 sin(angle / 2).
         self.axes, self.axes_weight = targets.T_world_palm[:, :3, :3], _axes_weight(config.palm_orientation_sigma)
         span = _span(hand)
@@ -335,13 +335,55 @@ def _minimize(
 
 
 def _start(targets: _Targets, hand: HandModel, config: RetargetingConfig) -> Float[Tensor, "n s"]:
-    """Each frame's start: the rest posture at the human palm."""
+    """Each frame's start: the rest posture at the palm pose that is best for it.
+
+    With the joints at rest the point and orientation terms have a closed minimum (Kabsch 1976), which is found from
+    any distance; a local search from the human palm would end with a gripper's jaws crossed.
+    """
     T = targets.T_world_palm.clone()
     if not config.fixed_palm:
-        # The robot's resting fingertips on the human's: hands of other sizes start nearer their goal.
-        tips_palm = hand.keypoints(hand.rest_qpos)[hand.fingertip_slots].mean(0)
-        T[:, :3, 3] = targets.points[:, hand.fingertip_slots].mean(1) - (T[:, :3, :3] @ tips_palm[:, None])[..., 0]
+        p = hand.keypoints(hand.rest_qpos)
+        weight = _point_weights(hand, config) ** 2
+        p_mean = (weight * p).sum(0) / weight.sum()
+        mean = (weight * targets.points).sum(1) / weight.sum()
+        spread = (targets.points - mean[:, None]).transpose(1, 2) @ (weight * (p - p_mean))
+        R = _nearest_rotation(spread + T[:, :3, :3] / (2 * config.palm_orientation_sigma**2))
+        T[:, :3, :3], T[:, :3, 3] = R, mean - R @ p_mean
     return torch.cat([T.flatten(1), hand.rest_qpos.expand(len(T), -1)], dim=1)
+
+
+def _point_weights(hand: HandModel, config: RetargetingConfig) -> Float[Tensor, "k 1"]:
+    """One over the standard deviation of each keypoint, 1/m."""
+    sigma = torch.full((len(hand.keypoint_indices), 1), config.keypoint_sigma, dtype=torch.float64)
+    sigma[hand.keypoint_indices == WRIST] = config.wrist_sigma
+    sigma[hand.fingertip_slots] = config.fingertip_sigma
+    return 1 / sigma
+
+
+def _nearest_rotation(M: Float[Tensor, "n 3 3"]) -> Float[Tensor, "n 3 3"]:
+    """The rotations R with the largest trace of ``R^T M``."""
+    U, _, Vt = torch.linalg.svd(M)
+    sign = torch.ones(len(M), 3, dtype=M.dtype)
+    sign[:, 2] = torch.linalg.det(U @ Vt)
+    return (U * sign[:, None]) @ Vt
+
+
+def _neighbours(x: Float[Tensor, "n s"], starts: np.ndarray, lengths: Sequence[int]) -> Float[Tensor, "n s"]:
+    """The weighted mean of each frame's neighbours, without itself and within its own sequence."""
+    total, weights = torch.zeros_like(x), torch.zeros(len(x), 1, dtype=x.dtype)
+    for start, length in zip(starts, lengths, strict=True):
+        for offset, weight in _WINDOW.items():
+            if length > offset:
+                early, late = slice(start, start + length - offset), slice(start + offset, start + length)
+                total[late] += weight * x[early]
+                total[early] += weight * x[late]
+                weights[late] += weight
+                weights[early] += weight
+    # A sequence of one frame has no neighbour and keeps its own answer.
+    mean = torch.where(weights > 0, total / weights.clamp(min=1e-9), x)
+    T = mean[:, :16].reshape(-1, 4, 4)
+    T[:, :3, :3] = _nearest_rotation(T[:, :3, :3])
+    return mean
 
 
 def _span(hand: HandModel) -> Float[Tensor, " nq"]:

@@ -23,6 +23,7 @@ _COMPILER = '<mujoco><compiler fusestatic="false" balanceinertia="true" boundmas
 def mujoco_link_poses(text: str, tree: KinematicTree, q: np.ndarray) -> dict[str, np.ndarray]:
     """T_root_link (n, 4, 4) of each link that MuJoCo keeps, for q (n, nq); mimic is set explicitly."""
     text = re.sub(r"<(visual|collision)>(?:(?!</\1>).)*?<mesh.*?</\1>", "", text, flags=re.DOTALL)
+    text = re.sub(r"<mujoco>.*?</mujoco>", "", text, flags=re.DOTALL)
     text = re.sub(r"(<robot[^>]*>)", rf"\1{_COMPILER}", text, count=1)
     text = re.sub(r"<\?xml[^>]*\?>", "", text)
     model = mujoco.MjModel.from_xml_string(text)

@@ -13,6 +13,8 @@ def data_import(
     out: Path,
     *,
     hands: tuple[str, ...] = (),
+    models: Path | None = None,
+    workers: int = 1,
     limit: int | None = None,
     json: bool = False,
 ):
@@ -23,23 +25,21 @@ def data_import(
         root: Folder of the data set.
         out: Folder for the episode store; a finished part of an earlier run is kept.
         hands: Hands to retarget to; default: all installed.
+        models: Folder with the objects' models; default: where the reader expects it, beside ROOT.
+        workers: Processes that retarget side by side.
         limit: Read at most this many episodes.
         json: Print the facts as JSON.
     """
+    from unihm.datasets.base import DATASETS
     from unihm.datasets.episode_store import info
     from unihm.datasets.importing import import_dataset
     from unihm.hands.hand import list_hands, load_hand
-    from unihm.retargeting import retarget as retarget_all
 
-    models = {name: load_hand(name) for name in (hands or list_hands())}
-    import_dataset(
-        format,
-        root,
-        out,
-        hands=tuple(models),
-        retarget=lambda keypoints, hand: retarget_all(keypoints, models[hand]),
-        limit=limit,
-    )
+    names = hands or tuple(list_hands())
+    for name in names:
+        load_hand(name)  # an unknown hand is refused before hours of work
+    reader = None if models is None else DATASETS[format](models=models)
+    import_dataset(format, root, out, names, retarget=_retarget, workers=workers, limit=limit, reader=reader)
     report(info(out), json)
 
 
@@ -53,3 +53,11 @@ def data_info(data: Path, *, json: bool = False):
     from unihm.datasets.episode_store import info
 
     report(info(data), json)
+
+
+def _retarget(keypoints: list, hand: str) -> list:
+    """Keypoints to motions of a named hand; a plain function, so that worker processes can be handed it."""
+    from unihm.hands.hand import load_hand
+    from unihm.retargeting import retarget
+
+    return retarget(keypoints, load_hand(hand))

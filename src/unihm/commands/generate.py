@@ -9,7 +9,7 @@ from typing import Any
 
 from unihm.commands.console import check_writable, load_weights, pixel, report, say
 
-DEMO_INSTRUCTION = "Lift the bottle."
+DEMO_INSTRUCTION = "Lift the yellow bottle."
 
 
 def demo(*, hand: str = "shadow", out: Path = Path("out/demo"), seed: int = 0, open: bool = False, json: bool = False):

@@ -116,7 +116,7 @@ def read_episodes(folder: str | Path, ids: Sequence[str] | None = None) -> list[
     """
     wanted = None if ids is None else set(ids)
     found = {}
-    for path, table in _shards(folder, None):
+    for path, table in _shards(folder, None, wanted):
         for row, name in enumerate(table["id"].to_pylist()):
             if wanted is None or name in wanted:
                 found[name] = episode_from_row(path, table, row)
@@ -221,9 +221,16 @@ def info(folder: str | Path) -> dict[str, Any]:
     }
 
 
-def _shards(folder: str | Path, columns: list[str] | None) -> Iterator[tuple[Path, pa.Table]]:
+def _shards(
+    folder: str | Path, columns: list[str] | None, wanted: set[str] | None = None
+) -> Iterator[tuple[Path, pa.Table]]:
+    """The store's tables; with `wanted`, only those that hold one of these ids."""
     for shard in read_manifest(folder)["shards"]:
         path = Path(folder) / shard["file"]
+        if wanted is not None:
+            _, ids = read_table(path, kind=_EPISODES, version=VERSION, columns=["id"])
+            if wanted.isdisjoint(ids["id"].to_pylist()):
+                continue
         _, table = read_table(path, kind=_EPISODES, version=VERSION, columns=columns)
         if len(table) != shard["episodes"]:
             raise ValueError(f"'{path}' holds {len(table)} episodes, the manifest says {shard['episodes']}.")

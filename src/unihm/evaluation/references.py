@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -56,6 +56,7 @@ class Given:
         )
 
 
+@runtime_checkable
 class Reference(Protocol):
     """One row of the table that is not ours."""
 

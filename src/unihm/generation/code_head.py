@@ -48,14 +48,14 @@ class CodeHead(nn.Module):
             nn.init.zeros_(layer.bias)
         nn.init.zeros_(self.write.weight)
 
-    def point(self, hidden: Float[Tensor, "*batch d"], start: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch D"]:
-        """mu: where in latent space the chunk lies, told from where the initial pose lies."""
-        return start + self.mu(hidden) * self.scale
+    def point(self, hidden: Float[Tensor, "*batch d"], origin: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch D"]:
+        """mu: where in latent space the chunk lies, told from the linear prior's guess."""
+        return origin + self.mu(hidden) * self.scale
 
     def logits(
         self,
         hidden: Float[Tensor, "*batch d"],
-        start: Float[Tensor, "*batch D"],
+        origin: Float[Tensor, "*batch D"],
         before: Float[Tensor, "*batch D"],
         level: int,
     ) -> Float[Tensor, "*batch K"]:
@@ -63,13 +63,13 @@ class CodeHead(nn.Module):
 
         Args:
             hidden: State of the chunk.
-            start: Latent of the initial pose.
+            origin: Where mu is told from, see `point`.
             before: z, the sum of the code vectors of the levels before.
             level: From 0.
         """
         y = self.read(torch.cat([hidden, before / self.scale], dim=-1)) + self.level.weight[level]
         y = self.write(nn.functional.gelu(y))
-        centre = self.point(hidden, start) - before + y[..., :-1] * self.spread[level].sqrt()
+        centre = self.point(hidden, origin) - before + y[..., :-1] * self.spread[level].sqrt()
         codes = self.codebook[level]
         precision = (self.log_precision[level] + y[..., -1:]).exp() * (4 / self.spread[level])
         return precision * (2 * centre @ codes.mT - codes.square().sum(-1)) + self.bias[level]
@@ -82,7 +82,7 @@ class CodeHead(nn.Module):
     def cross_entropy(
         self,
         hidden: Float[Tensor, "*batch d"],
-        start: Float[Tensor, "*batch D"],
+        origin: Float[Tensor, "*batch D"],
         latent: Float[Tensor, "*batch D"],
         codes: Int[Tensor, "*batch L"],
         softness: float,
@@ -91,17 +91,17 @@ class CodeHead(nn.Module):
 
         Args:
             hidden: States of the chunks.
-            start: Latents of the initial poses.
+            origin: Where mu is told from, see `point`.
             latent: The encoder's output z_e before quantisation.
             codes: Its codes.
             softness: The target of a level is ``q_k ~ exp(-|r - e_k|^2 / (softness w))`` with r the residual that
-                the level quantises and w the batch's mean ``|r - e|^2`` to the nearest code: codes nearly as good as the nearest are
-                nearly as right. 0 is the nearest code alone.
+                the level quantises and w the batch's mean ``|r - e|^2`` to the nearest code: codes that are nearly
+                as good are nearly as right. 0 is the nearest code alone.
         """
         losses = []
         for level in range(self.levels):
             before = self.embed(codes[..., :level])
-            log_p = self.logits(hidden, start, before, level).log_softmax(dim=-1)
+            log_p = self.logits(hidden, origin, before, level).log_softmax(dim=-1)
             if softness > 0:
                 residual = (latent - before)[..., None, :]
                 book = self.codebook[level]

@@ -14,7 +14,7 @@ from unihm.tokenizer.vqvae import chunk_mask
 def sample_codes(
     head: CodeHead,
     hidden: Float[Tensor, "B N d"],
-    start: Float[Tensor, "B D"],
+    origin: Float[Tensor, "B N D"],
     noise: Float[Tensor, "B L K"],
     temperature: float,
     top_k: int | None = None,
@@ -28,7 +28,7 @@ def sample_codes(
     Args:
         head: Gives the logits.
         hidden: States of the chunks.
-        start: Latents of the initial poses.
+        origin: The linear prior's guess.
         noise: Gumbel noise, one draw per motion, level and code.
         temperature: 0 takes the most likely code.
         top_k: Only the k most likely codes compete; None is all.
@@ -39,7 +39,7 @@ def sample_codes(
     codes = hidden.new_zeros((*hidden.shape[:2], 0), dtype=torch.long)
     sure = hidden.new_zeros(hidden.shape[:2])
     for level in range(head.levels):
-        logits = head.logits(hidden, start[:, None].expand(*hidden.shape[:2], -1), head.embed(codes), level)
+        logits = head.logits(hidden, origin, head.embed(codes), level)
         score = logits if temperature == 0 else logits / temperature + noise[:, None, level]
         if top_k is not None and top_k < logits.shape[-1]:
             bound = logits.topk(top_k, dim=-1).values[..., -1:]
@@ -86,9 +86,10 @@ def write_codes(
     given: Bool[Tensor, "B N"] = torch.zeros(batch, chunks, dtype=torch.bool)
     exists = chunk_mask(conditions.lengths, chunks, network.frames_per_chunk)
     motion = torch.zeros(batch, chunks, latent)
+    origin = network.origin(conditions)
     for step in range(steps):
-        hidden = network(conditions, motion, given)
-        drawn, sure = sample_codes(network.head, hidden, conditions.start, noise, temperature, top_k)
+        hidden = network(conditions, origin, motion, given)
+        drawn, sure = sample_codes(network.head, hidden, origin, noise, temperature, top_k)
         codes = torch.where(given[..., None], codes, drawn)
         keep = (exists.sum(dim=1, keepdim=True) * (step + 1)) // steps
         rank = sure.masked_fill(given, torch.inf).masked_fill(~exists, -torch.inf)

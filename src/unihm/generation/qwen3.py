@@ -2,7 +2,8 @@
 
 The sequence is: token states of the instruction | object cloud tokens | object path tokens | initial hand pose |
 one position per chunk of frames. A hand position holds the latent of its chunk where that is given, and one
-learnable token where it is masked; the path token of its chunk is added, so it knows its place.
+learnable token where it is masked; the path token of its chunk and the linear prior's guess are added, so it
+knows its place.
 
 Letters: B batch, L words, n points, T frames, N chunks, d hidden size, D latent size, S sequence length.
 """
@@ -19,6 +20,7 @@ from transformers.models.qwen3.configuration_qwen3 import Qwen3Config
 from transformers.models.qwen3.modeling_qwen3 import Qwen3Model
 
 from unihm.generation.code_head import CodeHead
+from unihm.generation.linear_prior import LinearPrior
 from unihm.generation.point_encoder import METRE, PointNet
 from unihm.generation.trajectory_encoder import TrajectoryEncoder
 from unihm.geometry.lie import rotation_6d
@@ -125,6 +127,8 @@ class MotionQwen3(nn.Module):
         self.start = nn.Sequential(nn.Linear(9 + latent, d), nn.GELU(), nn.Linear(d, d))
         self.hand = nn.Embedding(hands, d)
         self.motion = nn.Linear(latent, d)
+        self.prior = LinearPrior(latent)
+        self.guess = nn.Linear(latent, d)
         self.segment = nn.Embedding(5, d)
         self.mask_token = nn.Parameter(torch.zeros(d))
         self.head = CodeHead(d, codebook)
@@ -139,13 +143,27 @@ class MotionQwen3(nn.Module):
     def _drop(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         return self.dropout(output)
 
+    def origin(self, conditions: Conditions) -> Float[Tensor, "B N D"]:
+        """The linear prior's guess of the latents, from which the head points on."""
+        c = conditions
+        start = c.start / self.head.scale
+        features = self.prior.features(c.T_world_canonical, c.lengths, c.T_canonical_palm0, start, c.points)
+        chunks = c.T_world_canonical.shape[1] // self.frames_per_chunk
+        exists = chunk_mask(c.lengths, chunks, self.frames_per_chunk)
+        return self.prior(features, start, exists) * self.head.scale
+
     def forward(
-        self, conditions: Conditions, motion: Float[Tensor, "B N D"], given: Bool[Tensor, "B N"]
+        self,
+        conditions: Conditions,
+        origin: Float[Tensor, "B N D"],
+        motion: Float[Tensor, "B N D"],
+        given: Bool[Tensor, "B N"],
     ) -> Float[Tensor, "B N d"]:
         """Hidden states of the chunks.
 
         Args:
             conditions: What to generate from.
+            origin: From `origin`.
             motion: Latents z_q of the chunks.
             given: M of Eq. 10: where `motion` is shown; elsewhere stands the mask token.
         """
@@ -162,7 +180,7 @@ class MotionQwen3(nn.Module):
             self.cloud(c.points, palm[:, :3, 3]),
             path,
             start,
-            shown + path + start,
+            shown + path + start + self.guess(origin / self.head.scale),
         ]
         exists = chunk_mask(c.lengths, chunks, self.frames_per_chunk)
         masks = [

@@ -1,18 +1,18 @@
 """Residual blocks that know nothing of hands: each returns r (B, m) and its Jacobian J (B, m, n).
 
 Residuals are divided by standard deviations in their own unit, so that metres and radians add honestly: an error
-of one sigma costs 1/2, whatever it is an error of. Blocks are stacked with `stack`.
+of one sigma costs 1/2, whatever it is an error of. Blocks are stacked with `stack`. They are NumPy, because the
+refinement evaluates them frame by frame, where an operation of torch costs five times as much.
 """
 
 from __future__ import annotations
 
 import math
 
-import torch
+import numpy as np
 from jaxtyping import Float
-from torch import Tensor
 
-Block = tuple[Float[Tensor, "B m"], Float[Tensor, "B m n"]]
+Block = tuple[Float[np.ndarray, "B m"], Float[np.ndarray, "B m n"]]
 """A residual and its Jacobian."""
 
 _STEEPEST = 30.0  # k |d| beyond which the inside branch of Eq. 12 goes on as a straight line: e^30 is enough
@@ -20,14 +20,14 @@ _STEEPEST = 30.0  # k |d| beyond which the inside branch of Eq. 12 goes on as a 
 
 def stack(*blocks: Block) -> Block:
     """One block out of several."""
-    return torch.cat([r for r, _ in blocks], -1), torch.cat([J for _, J in blocks], -2)
+    return np.concatenate([r for r, _ in blocks], -1), np.concatenate([J for _, J in blocks], -2)
 
 
 def position_residual(
-    points: Float[Tensor, "B k 3"],
-    J_points: Float[Tensor, "B k 3 n"],
-    targets: Float[Tensor, "B k 3"],
-    sigma: float | Float[Tensor, " k"] | Float[Tensor, "B k"],
+    points: Float[np.ndarray, "B k 3"],
+    J_points: Float[np.ndarray, "B k 3 n"],
+    targets: Float[np.ndarray, "B k 3"],
+    sigma: float | Float[np.ndarray, "#B #k"],
 ) -> Block:
     """Points at wanted places: ``(p - p*) / sigma``.
 
@@ -37,23 +37,26 @@ def position_residual(
         targets: Where they should be, m.
         sigma: Standard deviation, m; per point if wanted. Infinity switches a point off.
     """
-    scale = 1 / torch.as_tensor(sigma, dtype=points.dtype, device=points.device).expand(points.shape[:2])
-    r = (points - targets) * scale[..., None]
-    return r.flatten(-2), (J_points * scale[..., None, None]).flatten(-3, -2)
+    scale = np.broadcast_to(1 / np.asarray(sigma), points.shape[:2])[..., None]
+    B, k, _, n = J_points.shape
+    return ((points - targets) * scale).reshape(B, 3 * k), (J_points * scale[..., None]).reshape(B, 3 * k, n)
 
 
-def prior_residual(x: Float[Tensor, "B n"], mean: Float[Tensor, "B n"], sigma: float | Float[Tensor, " n"]) -> Block:
+def prior_residual(
+    x: Float[np.ndarray, "B n"], mean: Float[np.ndarray, "#B n"], sigma: float | Float[np.ndarray, " n"]
+) -> Block:
     """A Gaussian prior on the state itself, such as a rest pose or a generated pose (Eq. 14): ``(x - m) / sigma``."""
-    scale = 1 / torch.as_tensor(sigma, dtype=x.dtype, device=x.device).expand(x.shape[-1])
-    return (x - mean) * scale, torch.diag(scale).expand(len(x), -1, -1)
+    B, n = x.shape
+    scale = np.broadcast_to(1 / np.asarray(sigma), n)
+    return (x - mean) * scale, np.broadcast_to(np.diag(scale), (B, n, n))
 
 
 def smoothness_residual(
-    x: Float[Tensor, "B n"],
-    previous: Float[Tensor, "B n"],
-    before: Float[Tensor, "B n"] | None,
-    sigma_velocity: float | Float[Tensor, " n"],
-    sigma_acceleration: float | Float[Tensor, " n"] = math.inf,
+    x: Float[np.ndarray, "B n"],
+    previous: Float[np.ndarray, "#B n"],
+    before: Float[np.ndarray, "#B n"] | None,
+    sigma_velocity: float | Float[np.ndarray, " n"],
+    sigma_acceleration: float | Float[np.ndarray, " n"] = math.inf,
 ) -> Block:
     """First and second differences against the two states before (Eq. 15), in units per frame and per frame^2.
 
@@ -71,20 +74,22 @@ def smoothness_residual(
 
 
 def merge_priors(
-    *priors: tuple[Float[Tensor, "*batch n"], Float[Tensor, " n"]],
-) -> tuple[Float[Tensor, "*batch n"], Float[Tensor, " n"]]:
-    """Several Gaussian priors on one state as one: their precision-weighted mean and joint sigma.
+    *priors: tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]],
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """Several Gaussian priors (mean, sigma) on one state as one: precision-weighted mean and joint sigma.
 
-    The sum of the squares differs from the single one by a constant only, so Eqs. 14 and 15 need n rows
-    instead of 3 n.
+    The sum of their squares differs from the single one by a constant only, so Eqs. 14 and 15 together need n
+    rows instead of 3 n.
     """
-    precision = torch.stack([1 / sigma**2 for _, sigma in priors])
+    means, sigmas = (np.stack(values) for values in zip(*priors, strict=True))
+    precision = sigmas**-2
     total = precision.sum(0)
-    mean = sum(w * mean for w, (mean, _) in zip(precision, priors, strict=True)) / total
-    return torch.as_tensor(mean), total.rsqrt()
+    return (precision * means).sum(0) / total, total**-0.5
 
 
-def contact_root(d: Float[Tensor, "*batch"], k: float) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"]]:
+def contact_root(
+    d: Float[np.ndarray, "*batch"], k: float
+) -> tuple[Float[np.ndarray, "*batch"], Float[np.ndarray, "*batch"]]:
     """``sign(d) sqrt(2 f(d))`` of Eq. 12 with alpha = 1, and its derivative.
 
     f is ``d^2 / 2`` outside and ``(e^(-kd) + kd - 1) / k^2`` inside; 1 / k is the depth at which the inside
@@ -98,22 +103,20 @@ def contact_root(d: Float[Tensor, "*batch"], k: float) -> tuple[Float[Tensor, "*
         d: Signed distance, m.
         k: Inverse length scale, 1/m.
     """
-    u = (-k * d).clamp(0, _STEEPEST)
+    u = np.clip(-k * d, 0, _STEEPEST)
     small = u < 1e-2
-    w = torch.where(small, 1.0, u)
-    grown = torch.expm1(w)
-    inside = torch.where(small, u * (1 + u / 6 + u * u / 36), (2 * (grown - w)).sqrt())  # k times the root
-    slope = torch.where(small, 1 + u / 3 + u * u / 12, grown / inside.clamp_min(1e-12))
-    beyond = (-k * d - u).clamp_min(0)  # zero unless the clamp above cut
-    outside = d > 0
-    root = torch.where(outside, d, -(inside + slope * beyond) / k)
-    return root, torch.where(outside, 1.0, slope)
+    w = np.where(small, 1.0, u)
+    grown = np.expm1(w)
+    inside = np.where(small, u * (1 + u / 6 + u * u / 36), np.sqrt(2 * (grown - w)))  # k times the root
+    slope = np.where(small, 1 + u / 3 + u * u / 12, grown / np.maximum(inside, 1e-12))
+    beyond = np.maximum(-k * d - u, 0)  # zero unless the clip above cut
+    return np.where(d > 0, d, -(inside + slope * beyond) / k), slope
 
 
 def contact_residual(
-    d: Float[Tensor, "B k"],
-    J_d: Float[Tensor, "B k n"],
-    gate: Float[Tensor, "B k"],
+    d: Float[np.ndarray, "B k"],
+    J_d: Float[np.ndarray, "B k n"],
+    gate: Float[np.ndarray, "B k"],
     sigma: float,
     k: float,
 ) -> Block:
@@ -129,11 +132,11 @@ def contact_residual(
         k: Inverse length scale of the inside, 1/m.
     """
     root, slope = contact_root(d, k)
-    scale = gate.sqrt() / sigma
+    scale = np.sqrt(gate) / sigma
     return root * scale, J_d * (slope * scale)[..., None]
 
 
-def clearance_residual(gap: Float[Tensor, "B k"], J_gap: Float[Tensor, "B k n"], sigma: float) -> Block:
+def clearance_residual(gap: Float[np.ndarray, "B k"], J_gap: Float[np.ndarray, "B k n"], sigma: float) -> Block:
     """One-sided: ``min(gap, 0) / sigma``, for what must not pierce (gap in m, negative inside)."""
-    pierces = (gap < 0).to(gap.dtype) / sigma
-    return gap * pierces, J_gap * pierces[..., None]
+    scale = (gap < 0) / sigma
+    return gap * scale, J_gap * scale[..., None]

@@ -28,7 +28,7 @@ _PATCH = 0.014  # m; smaller than what a hand can grasp, larger than the noise
 _REACH = 2.5 * _VOXEL  # m between voxels that touch; bridges the dark outline a depth camera draws around edges
 _SMOOTH, _CONCAVE = np.radians([10.0, 20.0])  # between patches: a bowl bends by up to 10 degrees, a dent by more than 20
 _MIN_VOXELS = 40  # about 6 cm^2; smaller pieces belong to what they touch
-_FLOATING = 0.03  # m; a piece whose lowest point is higher hangs on what it touches
+_FLOATING = 0.015  # m; a piece whose lowest point is higher hangs on what it touches
 
 
 def table_region(points_world: Float[np.ndarray, "H W 3"], valid: Bool[np.ndarray, "H W"]) -> Delaunay:
@@ -199,7 +199,7 @@ def _drop_surroundings(segments: np.ndarray, centres: np.ndarray, region: Delaun
     kept = segments.copy()
     for number in np.unique(segments[segments >= 0]):
         mine = segments == number
-        foot = mine & (centres[:, 2] < centres[mine, 2].min() + _FLOATING / 2)
+        foot = mine & (centres[:, 2] < centres[mine, 2].min() + _FLOATING)
         # A tall thing hides the table behind it, so its upper part may lie outside the outline; its foot may not.
         if mine.sum() < _MIN_VOXELS or inside[foot].mean() < 0.5 or inside[mine].mean() < 0.35:
             kept[mine] = -1

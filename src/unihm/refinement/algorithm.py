@@ -23,11 +23,9 @@ from __future__ import annotations
 import time
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
+from scipy.spatial.transform import Rotation
 
-from unihm.geometry.lie import inverse, so3_log
 from unihm.hands.hand import HandModel
 from unihm.optimization import residuals
 from unihm.optimization.levenberg_marquardt import Status
@@ -56,16 +54,15 @@ def refine(
     begin = time.perf_counter()
     problem = RefinementProblem(motion, hand, config or RefinementConfig())
     grasp = find_grasp(problem)
-    phase = torch.as_tensor(problem.phase)
-    wanted = torch.clamp(phase[:, None] * grasp.correction, problem.lower, problem.upper)
+    wanted = np.clip(problem.phase[:, None] * grasp.correction, problem.lower, problem.upper)
     corrections, counts, iterations = _frame_by_frame(problem, grasp, wanted)
 
-    T_world_palm = (problem.T_world_object @ problem.palm(torch.arange(len(motion)), corrections)).numpy()
+    T_world_palm = problem.T_world_object @ problem.palm(np.arange(len(motion)), corrections)
     # Adding and subtracting the generated joints may miss a limit by one rounding.
-    qpos = torch.clamp(problem.qpos + corrections[:, 6:], hand.lower, hand.upper).numpy()
+    qpos = np.clip(problem.qpos + corrections[:, 6:], hand.lower.numpy(), hand.upper.numpy())
     refined = motion.replace(qpos=qpos, qpos_target=None, T_world_palm=T_world_palm, contact_phase=problem.phase)
     holding = _holding_tips(problem, corrections)
-    contact_before, depth_before = _measure(problem, torch.zeros_like(corrections), holding)
+    contact_before, depth_before = _measure(problem, np.zeros_like(corrections), holding)
     contact_after, depth_after = _measure(problem, corrections, holding)
     report = RefinementReport(
         frames=len(motion),
@@ -82,13 +79,13 @@ def refine(
 
 
 def _frame_by_frame(
-    problem: RefinementProblem, grasp: Grasp, wanted: Float[Tensor, "T n"]
-) -> tuple[Float[Tensor, "T n"], dict[str, int], int]:
+    problem: RefinementProblem, grasp: Grasp, wanted: Float[np.ndarray, "T n"]
+) -> tuple[Float[np.ndarray, "T n"], dict[str, int], int]:
     """Corrections of all frames, how each frame's search ended, and the solver steps of all."""
     config = problem.config
     s_gen, s_vel, s_acc = (problem.sigma(s) for s in (config.generated, config.velocity, config.acceleration))
     near = problem.near(wanted)
-    done = [torch.zeros_like(wanted[0])] * 2  # q_-2 = q_-1 = q_0 of the generated motion (Eq. 15)
+    done = [np.zeros_like(wanted[0])] * 2  # q_-2 = q_-1 = q_0 of the generated motion (Eq. 15)
     counts = {"untouched": 0, **{status.name.lower(): 0 for status in Status}}
     iterations = 0
     for t in range(len(wanted)):
@@ -97,47 +94,48 @@ def _frame_by_frame(
         if config.temporal == "motion":
             previous, extrapolated = _history(problem, done, t)
         mean, sigma = residuals.merge_priors((wanted[t], s_gen), (previous, s_vel), (extrapolated, s_acc))
-        c = torch.clamp(mean, problem.lower[t], problem.upper[t])[None]
-        selected = torch.from_numpy(np.flatnonzero(near[t]))
+        c = np.clip(mean, problem.lower[t], problem.upper[t])[None]
+        selected = np.flatnonzero(near[t])
         if len(selected):
             anchors = grasp.anchors if problem.phase[t] > 0 else None
-            c, solution, steps = problem.minimize(torch.tensor([t]), c, (mean[None], sigma), selected, anchors)
+            c, solution, steps = problem.minimize(np.array([t]), c, (mean[None], sigma), selected, anchors)
             counts[Status(int(solution.status[0])).name.lower()] += 1
             iterations += steps
         else:
             counts["untouched"] += 1
         done.append(c[0])
-    return torch.stack(done[2:]), counts, iterations
+    return np.stack(done[2:]), counts, iterations
 
 
-def _history(problem: RefinementProblem, done: list[Tensor], t: int) -> tuple[Tensor, Tensor]:
+def _history(problem: RefinementProblem, done: list[np.ndarray], t: int) -> tuple[np.ndarray, np.ndarray]:
     """The pose of the frame before and the one extrapolated from two, as corrections of frame t."""
-    frames = torch.tensor([max(t - 2, 0), max(t - 1, 0)])
-    c = torch.stack(done[-2:])
+    frames = np.array([max(t - 2, 0), max(t - 1, 0)])
+    c = np.stack(done[-2:])
     T_world_palm = problem.T_world_object[frames] @ problem.palm(frames, c)
-    T_world_palm = torch.stack([T_world_palm[1], T_world_palm[1] @ inverse(T_world_palm[0]) @ T_world_palm[1]])
+    T_world_palm = np.stack([T_world_palm[1], T_world_palm[1] @ np.linalg.inv(T_world_palm[0]) @ T_world_palm[1]])
     q = problem.qpos[frames] + c[:, 6:]
-    q = torch.stack([q[1], 2 * q[1] - q[0]])
-    T_gen_palm = inverse(problem.T_world_palm[t]) @ T_world_palm
-    as_correction = torch.cat([T_gen_palm[:, :3, 3], so3_log(T_gen_palm[:, :3, :3]), q - problem.qpos[t]], -1)
+    q = np.stack([q[1], 2 * q[1] - q[0]])
+    T_gen_palm = np.linalg.inv(problem.T_world_palm[t]) @ T_world_palm
+    turn = Rotation.from_matrix(T_gen_palm[:, :3, :3]).as_rotvec()
+    as_correction = np.concatenate([T_gen_palm[:, :3, 3], turn, q - problem.qpos[t]], -1)
     return as_correction[0], as_correction[1]
 
 
-def _holding_tips(problem: RefinementProblem, corrections: Tensor) -> Tensor:
+def _holding_tips(problem: RefinementProblem, corrections: np.ndarray) -> np.ndarray:
     """Fingertips within reach of the object in the lift frame, by index; all if there is none."""
-    frames, tips = torch.tensor([problem.lift]), torch.arange(problem.tips)
+    frames, tips = np.array([problem.lift]), np.arange(problem.tips)
     gap, _, _ = problem.gaps(problem.points(frames, corrections[frames], tips))
     holding = tips[(gap[0] < problem.config.reach)]
     return holding if len(holding) else tips
 
 
 def _measure(
-    problem: RefinementProblem, corrections: Tensor, holding: Tensor
+    problem: RefinementProblem, corrections: np.ndarray, holding: np.ndarray
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Mean distance of the holding tips from the surface and mean depth of the deepest point, mm, by phase."""
-    points = problem.points(torch.arange(len(corrections)), corrections)
-    gap = (problem.gaps(points)[0] - problem.radius).numpy()
-    contact = np.abs(gap[:, holding.numpy()]).mean(axis=1) * 1e3
+    points = problem.points(np.arange(len(corrections)), corrections, np.arange(len(problem.radius)))
+    gap = problem.gaps(points)[0] - problem.radius
+    contact = np.abs(gap[:, holding]).mean(axis=1) * 1e3
     depth = np.maximum(-gap.min(axis=1), 0) * 1e3
     phase = problem.phase
     parts = {"approach": phase <= 0, "closing": (phase > 0) & (phase < 1), "hold": phase >= 1}

@@ -60,8 +60,11 @@ class RefinementConfig:
     """Times that nearest points are searched per frame."""
     inner_iterations: int = 4
     """Most Levenberg-Marquardt steps between two searches."""
-    step_tolerance: float = 1e-4
-    """A correction that changes less than this (m, rad) is final: a tenth of a millimetre."""
+    cost_tolerance: float = 1e-3
+    """Relative decrease of the energy that ends the steps between two searches."""
+    step_tolerance: float = 0.05
+    """A search after which no entry of the correction moves by more than this part of its prior's sigma is the
+    last; about 0.2 mm at the fingertips."""
 
 
 @dataclass(frozen=True, kw_only=True)

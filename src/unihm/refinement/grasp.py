@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from unihm.geometry.antipodal import opposing_pairs
 from unihm.geometry.point_cloud import farthest_point_indices
 from unihm.optimization import residuals
-from unihm.optimization.levenberg_marquardt import minimize
-from unihm.refinement.problem import Anchors, RefinementProblem
+from unihm.refinement.problem import Anchors, RefinementProblem, minimize_in_box
 
 _SURFACE_POINTS = 400  # of the cloud among which opposed places are searched
 _LOWEST = 0.01  # m above the table: lower places cannot be reached by fingers that are about as thick
@@ -26,7 +23,7 @@ _TOUCH = 5e-3  # m, largest gap of a fingertip that holds
 class Grasp:
     """How the hand must be corrected in the lift frame, and where two of its fingers then hold."""
 
-    correction: Float[Tensor, " n"]
+    correction: Float[np.ndarray, " n"]
     """Correction of the lift frame; zero where nothing is grasped."""
     anchors: Anchors | None
     """The two fingers (batch of one); None where fingers oppose nowhere or are not asked to."""
@@ -41,37 +38,37 @@ def find_grasp(problem: RefinementProblem) -> Grasp:
     opposed normals; without one, the motion keeps its own grasp and only nearest points attract.
     """
     n = problem.lower.shape[-1]
-    none = Grasp(correction=torch.zeros(n, dtype=torch.float64), anchors=None)
+    none = Grasp(correction=np.zeros(n), anchors=None)
     if not problem.config.opposing or problem.tips < 2 or problem.phase.max() <= 0:
         return none
     candidates = _candidates(problem)
     if candidates is None:
         return none
-    frames = torch.full((len(candidates.fingers),), problem.lift)
+    frames = np.full(len(candidates.fingers), problem.lift)
     c = _bring(problem, frames, candidates)
-    prior = (torch.zeros_like(c), problem.sigma(problem.config.grasp))
-    selected = torch.arange(len(problem.radius))
+    prior = (np.zeros_like(c), problem.sigma(problem.config.grasp))
+    selected = np.arange(len(problem.radius))
     c, solution, _ = problem.minimize(frames, c, prior, selected, candidates, outer_iterations=4)
 
-    row = torch.arange(len(c))[:, None]
-    tips = problem.points(frames, c, torch.arange(problem.tips))[row, candidates.fingers]
+    row = np.arange(len(c))[:, None]
+    tips = problem.points(frames, c, np.arange(problem.tips))[row, candidates.fingers]
     gap, _, _ = problem.gaps(tips)
-    _, _, normal = (torch.from_numpy(value) for value in problem.distance.query(tips.numpy()))
-    gap = (gap - problem.radius[candidates.fingers]).abs().amax(-1)
+    _, _, normal = problem.distance.query(tips)
+    gap = np.abs(gap - problem.radius[candidates.fingers]).max(-1)
     holds = (gap < _TOUCH) & ((normal[:, 0] * normal[:, 1]).sum(-1) < _OPPOSED)
     if not holds.any():
         return none
-    best = int(torch.where(holds, solution.cost, torch.inf).argmin())
+    best = int(np.where(holds, solution.cost.numpy(), np.inf).argmin())
     anchors = Anchors(fingers=candidates.fingers[best, None], points=tips[best, None], normals=normal[best, None])
     return Grasp(correction=c[best], anchors=anchors)
 
 
 def _candidates(problem: RefinementProblem) -> Anchors | None:
-    frames = torch.tensor([problem.lift])
+    frames = np.array([problem.lift])
     n = problem.lower.shape[-1]
-    tips = problem.points(frames, torch.zeros(1, n, dtype=torch.float64), torch.arange(problem.tips))[0].numpy()
+    tips = problem.points(frames, np.zeros((1, n)), np.arange(problem.tips))[0]
     points, normals = problem.distance.points, problem.distance.normals
-    height = problem.heights(frames, torch.from_numpy(points)[None])[0][0].numpy()
+    height = problem.heights(frames, points[None])[0][0]
     # Of thin objects, the upper part is what fingers reach.
     reachable = np.flatnonzero(height > min(_LOWEST, height.min() + 0.5 * np.ptp(height)))
     index = reachable[farthest_point_indices(points[reachable], min(_SURFACE_POINTS, len(reachable)))]
@@ -91,35 +88,23 @@ def _candidates(problem: RefinementProblem) -> Anchors | None:
     if not chosen_fingers:
         return None
     places = np.array(chosen_places)
-    return Anchors(
-        fingers=torch.tensor(chosen_fingers),
-        points=torch.from_numpy(points[places]),
-        normals=torch.from_numpy(normals[places]),
-    )
+    return Anchors(fingers=np.array(chosen_fingers), points=points[places], normals=normals[places])
 
 
-def _bring(problem: RefinementProblem, frames: Tensor, anchors: Anchors) -> Float[Tensor, "B n"]:
+def _bring(problem: RefinementProblem, frames: np.ndarray, anchors: Anchors) -> Float[np.ndarray, "B n"]:
     """Corrections that bring the two fingertips to their places, through the object if need be."""
-    row = torch.arange(len(frames))[:, None]
-    tips = torch.arange(problem.tips)
-    lower, upper = problem.lower[frames], problem.upper[frames]
+    row = np.arange(len(frames))[:, None]
+    tips = np.arange(problem.tips)
     sigma = problem.sigma(problem.config.grasp)
     targets = anchors.points + problem.radius[anchors.fingers][..., None] * anchors.normals
-    start = torch.zeros_like(lower)
+    start = np.zeros_like(problem.lower[frames])
 
-    def residual(c: Tensor) -> tuple[Tensor, Tensor]:
+    def residual(c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         points, J = problem.points_and_jacobian(frames, c, tips)
         place = residuals.position_residual(
             points[row, anchors.fingers], J[row, anchors.fingers], targets, _SIGMA_PLACE
         )
         return residuals.stack(place, residuals.prior_residual(c, start, sigma))
 
-    return minimize(
-        residual,
-        start,
-        retract=lambda x, delta: torch.clamp(x + delta, lower, upper),
-        room=lambda x: (lower - x, upper - x),
-        max_iterations=15,
-        cost_tolerance=1e-3,
-        step_tolerance=problem.config.step_tolerance,
-    ).x
+    lower, upper = problem.lower[frames], problem.upper[frames]
+    return minimize_in_box(residual, start, lower, upper, max_iterations=15, cost_tolerance=1e-3).x.numpy()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +13,6 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from unihm.contact_phases import contact_phase, lift_frame
-from unihm.geometry.lie import hat, inverse, make_transform, so3_exp, so3_exp_and_left_jacobian
 from unihm.geometry.signed_distance import CloudDistance
 from unihm.hands.body_spheres import body_spheres
 from unihm.hands.hand import HandModel
@@ -32,11 +33,11 @@ _NEAR = 0.04  # m: points of the hand farther than this from object and table ar
 class Anchors:
     """Two fingertips and the opposed places of the object that they go to, for a batch of B tries."""
 
-    fingers: Int[Tensor, "B 2"]
+    fingers: Int[np.ndarray, "B 2"]
     """Indices of the fingers."""
-    points: Float[Tensor, "B 2 3"]
+    points: Float[np.ndarray, "B 2 3"]
     """The places in the object's frame, m."""
-    normals: Float[Tensor, "B 2 3"]
+    normals: Float[np.ndarray, "B 2 3"]
     """Outward normals there."""
 
 
@@ -44,13 +45,13 @@ class Anchors:
 class _Frozen:
     """What is held while the solver takes its steps (Algorithm 1, lines 5 and 6)."""
 
-    selected: Int[Tensor, " k"]
+    selected: Int[np.ndarray, " k"]
     """Points of the hand that take part: fingertips first."""
-    nearest: Float[Tensor, "B k 3"]
+    nearest: Float[np.ndarray, "B k 3"]
     """Their nearest points on the object, m."""
-    normal: Float[Tensor, "B k 3"]
+    normal: Float[np.ndarray, "B k 3"]
     """Directions away from the object."""
-    gate: Float[Tensor, "B f"]
+    gate: Float[np.ndarray, "B f"]
     """Weights of the fingertips' contacts."""
 
 
@@ -69,116 +70,119 @@ class RefinementProblem:
         assert motion.object_normals is not None
         self.hand, self.config = hand, config
         self.distance = CloudDistance(motion.object_points, motion.object_normals)
-        self.T_world_object = torch.as_tensor(motion.T_world_object, dtype=torch.float64)
-        self.T_world_palm = torch.as_tensor(motion.T_world_palm, dtype=torch.float64)
-        self.T_object_palm = inverse(self.T_world_object) @ self.T_world_palm
+        self.T_world_object = motion.T_world_object.astype(np.float64)
+        self.T_world_palm = motion.T_world_palm.astype(np.float64)
+        self.T_object_palm = np.linalg.inv(self.T_world_object) @ self.T_world_palm
+        lower, upper = hand.lower.numpy(), hand.upper.numpy()
         # Decoded joints may overshoot a limit by rounding or worse; the correction starts from inside.
-        self.qpos = torch.as_tensor(motion.qpos, dtype=torch.float64).clamp(hand.lower, hand.upper)
+        self.qpos = np.clip(motion.qpos.astype(np.float64), lower, upper)
         self.lift = min(lift_frame(motion.T_world_object), len(motion) - 1)
         given = motion.contact_phase
-        self.phase = contact_phase(len(motion), self.lift) if given is None else np.asarray(given, dtype=float)
+        self.phase = contact_phase(len(motion), self.lift) if given is None else given.astype(np.float64)
 
-        links, centres, radii = body_spheres(hand)
         self.tips = len(hand.fingertip_links)
-        if not config.keep_out:
-            links, centres, radii = links[:0], centres[:0], radii[:0]
-        self._links = torch.cat([hand.fingertip_links, links])
-        self._points = torch.cat([hand.fingertip_points, centres])
-        self.radius = torch.cat([hand.fingertip_radius, radii])
-        self.margin = torch.full_like(self.radius, config.clearance)
+        self._links, self._points, self.radius = hand.fingertip_links, hand.fingertip_points, hand.fingertip_radius
+        if config.keep_out:
+            links, centres, radii = body_spheres(hand)
+            self._links = torch.cat([self._links, links])
+            self._points = torch.cat([self._points, centres])
+            self.radius = torch.cat([self.radius, radii])
+        self.radius = self.radius.numpy()
+        self.margin = np.full_like(self.radius, config.clearance)
         self.margin[: self.tips] = 0.0
 
-        palm = torch.tensor([config.largest_shift] * 3 + [config.largest_turn] * 3, dtype=torch.float64)
-        palm = palm.expand(len(motion), 6)
-        self.lower = torch.cat([-palm, hand.lower - self.qpos], -1)
-        self.upper = torch.cat([palm, hand.upper - self.qpos], -1)
+        palm = np.repeat([config.largest_shift, config.largest_turn], 3)
+        palm = np.broadcast_to(palm, (len(motion), 6))
+        self.lower = np.concatenate([-palm, lower - self.qpos], -1)
+        self.upper = np.concatenate([palm, upper - self.qpos], -1)
 
-    def sigma(self, sigma: StateSigma) -> Float[Tensor, " n"]:
+    def __len__(self) -> int:
+        return len(self.qpos)
+
+    def sigma(self, sigma: StateSigma) -> Float[np.ndarray, " n"]:
         """Standard deviations of a correction's entries."""
-        span = self.hand.upper - self.hand.lower
-        span = torch.where(torch.isfinite(span), span, 2 * math.pi)
-        palm = torch.tensor([sigma.palm] * 3 + [sigma.turn] * 3, dtype=torch.float64)
-        return torch.cat([palm, sigma.joint * span])
+        span = (self.hand.upper - self.hand.lower).numpy()
+        span = np.where(np.isfinite(span), span, 2 * math.pi)
+        return np.concatenate([np.repeat([sigma.palm, sigma.turn], 3), sigma.joint * span])
 
     def points(
-        self, frames: Int[Tensor, " B"], c: Float[Tensor, "B n"], selected: Int[Tensor, " k"] | None = None
-    ) -> Float[Tensor, "B k 3"]:
+        self, frames: Int[np.ndarray, " B"], c: Float[np.ndarray, "B n"], selected: Int[np.ndarray, " k"]
+    ) -> Float[np.ndarray, "B k 3"]:
         """Points of the hand in the object's frame, m."""
-        T = self.hand.forward_kinematics(self.qpos[frames] + c[:, 6:])
-        links = self._links if selected is None else self._links[selected]
-        points = self._points if selected is None else self._points[selected]
-        T = self.palm(frames, c)[:, None] @ T[:, links]
-        return (T[..., :3, :3] @ points[:, :, None])[..., 0] + T[..., :3, 3]
+        T_palm_link = self.hand.forward_kinematics(torch.from_numpy(self.qpos[frames] + c[:, 6:]))
+        T = self.palm(frames, c)[:, None] @ T_palm_link[:, self._links[selected]].numpy()
+        return (T[..., :3, :3] @ self._points[selected, :, None].numpy())[..., 0] + T[..., :3, 3]
 
-    def palm(self, frames: Int[Tensor, " B"], c: Float[Tensor, "B n"]) -> Float[Tensor, "B 4 4"]:
+    def palm(self, frames: Int[np.ndarray, " B"], c: Float[np.ndarray, "B n"]) -> Float[np.ndarray, "B 4 4"]:
         """Corrected palm in the object's frame."""
-        return self.T_object_palm[frames] @ make_transform(so3_exp(c[:, 3:6]), c[:, :3])
+        T = np.zeros((len(c), 4, 4))
+        T[:, :3, :3], _ = _exp_and_left_jacobian(c[:, 3:6])
+        T[:, :3, 3] = c[:, :3]
+        T[:, 3, 3] = 1
+        return self.T_object_palm[frames] @ T
 
     def points_and_jacobian(
-        self, frames: Int[Tensor, " B"], c: Float[Tensor, "B n"], selected: Int[Tensor, " k"]
-    ) -> tuple[Float[Tensor, "B k 3"], Float[Tensor, "B k 3 n"]]:
+        self, frames: Int[np.ndarray, " B"], c: Float[np.ndarray, "B n"], selected: Int[np.ndarray, " k"]
+    ) -> tuple[Float[np.ndarray, "B k 3"], Float[np.ndarray, "B k 3 n"]]:
         """Points of the hand in the object's frame (m) and their derivative by the correction.
 
         With y = exp(omega) p in the generated palm frame, ``d y / d omega = -hat(y) V(omega)``, V being the
         left Jacobian of SO(3).
         """
-        tree = self.hand.palm_tree
-        T_palm_link = self.hand.forward_kinematics(self.qpos[frames] + c[:, 6:])
-        p, J_q = tree.point_jacobian(T_palm_link, self._links[selected], self._points[selected])
-        R, V = so3_exp_and_left_jacobian(c[:, 3:6])
-        y = p @ R.transpose(-1, -2)
+        T_palm_link = self.hand.forward_kinematics(torch.from_numpy(self.qpos[frames] + c[:, 6:]))
+        p, J_q = self.hand.palm_tree.point_jacobian(T_palm_link, self._links[selected], self._points[selected])
+        R, V = _exp_and_left_jacobian(c[:, 3:6])
+        y = p.numpy() @ R.swapaxes(-1, -2)
         R_object_palm, t = self.T_object_palm[frames, :3, :3], self.T_object_palm[frames, :3, 3]
-        J_turn = -hat(y) @ V[:, None]
-        J_shift = torch.eye(3, dtype=c.dtype).expand_as(J_turn)
-        J = torch.cat([J_shift, J_turn, R[:, None] @ J_q], -1)
-        points = (y + c[:, None, :3]) @ R_object_palm.transpose(-1, -2) + t[:, None]
-        return points, R_object_palm[:, None] @ J
+        J = np.empty((*y.shape, c.shape[-1]))
+        J[..., :3] = R_object_palm[:, None]
+        J[..., 3:6] = R_object_palm[:, None] @ -_hat(y) @ V[:, None]
+        J[..., 6:] = (R_object_palm @ R)[:, None] @ J_q.numpy()
+        return (y + c[:, None, :3]) @ R_object_palm.swapaxes(-1, -2) + t[:, None], J
 
     def gaps(
-        self, points: Float[Tensor, "B k 3"]
-    ) -> tuple[Float[Tensor, "B k"], Float[Tensor, "B k 3"], Float[Tensor, "B k 3"]]:
+        self, points: Float[np.ndarray, "B k 3"]
+    ) -> tuple[Float[np.ndarray, "B k"], Float[np.ndarray, "B k 3"], Float[np.ndarray, "B k 3"]]:
         """Signed distance of points from the object (m), the nearest point and the direction away from it.
 
         Differs from the paper: a point beside the object may lie on the tangent plane of the nearest point, so
         that Eq. 11 calls it touching. Farther outside than the spacing of the cloud, distance and direction
         are those to the nearest point itself.
         """
-        x = points.numpy()
-        d, nearest, normal = self.distance.query(x, k=_PLANES)
-        offset = x - nearest
-        length = np.linalg.norm(offset, axis=-1)
+        d, nearest, normal = self.distance.query(points, k=_PLANES)
+        offset = points - nearest
+        length = np.sqrt((offset * offset).sum(-1))
         far = (length > _FAR) & (d > 0)
         normal = np.where(far[..., None], offset / np.maximum(length, 1e-12)[..., None], normal)
-        d = np.where(far, length, d)
-        return torch.from_numpy(d), torch.from_numpy(nearest), torch.from_numpy(normal)
+        return np.where(far, length, d), nearest, normal
 
     def heights(
-        self, frames: Int[Tensor, " B"], points: Float[Tensor, "B k 3"]
-    ) -> tuple[Float[Tensor, "B k"], Float[Tensor, "B 3"]]:
+        self, frames: Int[np.ndarray, " B"], points: Float[np.ndarray, "B k 3"]
+    ) -> tuple[Float[np.ndarray, "B k"], Float[np.ndarray, "B 3"]]:
         """Height of points above the table (m), and the world's up in the object's frame."""
         up = self.T_world_object[frames, 2, :3]
         return (points @ up[..., None])[..., 0] + self.T_world_object[frames, 2, 3][:, None], up
 
-    def near(self, corrections: Float[Tensor, "T n"]) -> Bool[np.ndarray, "T k"]:
+    def near(self, corrections: Float[np.ndarray, "T n"]) -> Bool[np.ndarray, "T k"]:
         """Which points of the hand come near object or table, frame by frame; tips that shall touch do."""
-        frames = torch.arange(len(corrections))
-        points = self.points(frames, corrections)
+        frames = np.arange(len(self))
+        points = self.points(frames, corrections, np.arange(len(self.radius)))
         d, _, _ = self.gaps(points)
         height, _ = self.heights(frames, points)
-        near = (torch.minimum(d, height) - self.radius < _NEAR).numpy()
+        near = np.minimum(d, height) - self.radius < _NEAR
         near[:, : self.tips] |= self.phase[:, None] > 0
         return near
 
     def minimize(
         self,
-        frames: Int[Tensor, " B"],
-        start: Float[Tensor, "B n"],
-        prior: tuple[Float[Tensor, "B n"], Float[Tensor, " n"]],
-        selected: Int[Tensor, " k"],
+        frames: Int[np.ndarray, " B"],
+        start: Float[np.ndarray, "B n"],
+        prior: tuple[Float[np.ndarray, "B n"], Float[np.ndarray, " n"]],
+        selected: Int[np.ndarray, " k"],
         anchors: Anchors | None,
         *,
         outer_iterations: int | None = None,
-    ) -> tuple[Float[Tensor, "B n"], Solution, int]:
+    ) -> tuple[Float[np.ndarray, "B n"], Solution, int]:
         """The loop of Algorithm 1 for a batch of frames: nearest points are frozen, the solver runs, and again.
 
         Args:
@@ -193,26 +197,25 @@ class RefinementProblem:
             The corrections, the last solution, and the number of solver steps.
         """
         c, steps = start, 0
-        lower, upper = self.lower[frames], self.upper[frames]
         for _ in range(outer_iterations or self.config.outer_iterations):
             frozen = self._freeze(frames, c, selected, anchors)
-            solution = minimize(
+            solution = minimize_in_box(
                 lambda x, frozen=frozen: self._residual(frames, x, prior, anchors, frozen),
                 c,
-                retract=lambda x, delta: torch.clamp(x + delta, lower, upper),
-                room=lambda x: (lower - x, upper - x),
+                self.lower[frames],
+                self.upper[frames],
                 max_iterations=self.config.inner_iterations,
-                cost_tolerance=1e-4,
-                step_tolerance=self.config.step_tolerance,
+                cost_tolerance=self.config.cost_tolerance,
             )
             steps += int(solution.iterations.max())
-            moved = float((solution.x - c).abs().max())
-            c = solution.x
+            x = solution.x.numpy()
+            moved = np.abs((x - c) / prior[1]).max()
+            c = x
             if moved < self.config.step_tolerance:
                 break
         return c, solution, steps
 
-    def _freeze(self, frames: Tensor, c: Tensor, selected: Tensor, anchors: Anchors | None) -> _Frozen:
+    def _freeze(self, frames: np.ndarray, c: np.ndarray, selected: np.ndarray, anchors: Anchors | None) -> _Frozen:
         points = self.points(frames, c, selected)
         d, nearest, normal = self.gaps(points)
         tips = selected[selected < self.tips]
@@ -221,7 +224,7 @@ class RefinementProblem:
             touching |= (tips == anchors.fingers[..., None]).any(1)
         # What stays clear during the next few steps has no residual; leaving it out is most of the speed.
         height, _ = self.heights(frames, points)
-        active = ((torch.minimum(d, height) - self.radius[selected]) < _ACTIVE).any(0)
+        active = (np.minimum(d, height) - self.radius[selected] < _ACTIVE).any(0)
         active[: len(tips)] = True
         return _Frozen(
             selected=selected[active],
@@ -230,17 +233,17 @@ class RefinementProblem:
             gate=touching * self._gate(frames),
         )
 
-    def _gate(self, frames: Tensor) -> Float[Tensor, "B 1"]:
-        return torch.from_numpy(self.phase[frames.numpy()] ** _FADE)[:, None]
+    def _gate(self, frames: np.ndarray) -> Float[np.ndarray, "B 1"]:
+        return self.phase[frames, None] ** _FADE
 
     def _residual(
         self,
-        frames: Tensor,
-        c: Tensor,
-        prior: tuple[Tensor, Tensor],
+        frames: np.ndarray,
+        c: np.ndarray,
+        prior: tuple[np.ndarray, np.ndarray],
         anchors: Anchors | None,
         frozen: _Frozen,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[np.ndarray, np.ndarray]:
         config, selected, normal, gate = self.config, frozen.selected, frozen.normal, frozen.gate
         points, J = self.points_and_jacobian(frames, c, selected)
         radius, margin = self.radius[selected], self.margin[selected]
@@ -259,15 +262,64 @@ class RefinementProblem:
             blocks.append(self._slip(frames, points, J, anchors))
         return residuals.stack(*blocks)
 
-    def _slip(self, frames: Tensor, points: Tensor, J: Tensor, anchors: Anchors) -> tuple[Tensor, Tensor]:
+    def _slip(
+        self, frames: np.ndarray, points: np.ndarray, J: np.ndarray, anchors: Anchors
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Sliding of the anchored tips along the surface: the offset without its normal part."""
-        row = torch.arange(len(points))[:, None]
+        row = np.arange(len(points))[:, None]
         n = anchors.normals
-        along = torch.eye(3, dtype=n.dtype) - n[..., :, None] * n[..., None, :]
-        along = along * (self._gate(frames).sqrt() / self.config.sigma_slip)[..., None, None]
+        along = np.eye(3) - n[..., :, None] * n[..., None, :]
+        along = along * (np.sqrt(self._gate(frames)) / self.config.sigma_slip)[..., None, None]
         offset = points[row, anchors.fingers] - anchors.points
         r = (along @ offset[..., None])[..., 0]
-        return r.flatten(-2), (along @ J[row, anchors.fingers]).flatten(-3, -2)
+        J = along @ J[row, anchors.fingers]
+        return r.reshape(len(r), -1), J.reshape(len(r), r[0].size, -1)
+
+
+def minimize_in_box(
+    residual_and_jacobian: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    start: Float[np.ndarray, "B n"],
+    lower: Float[np.ndarray, "B n"],
+    upper: Float[np.ndarray, "B n"],
+    **options: Any,
+) -> Solution:
+    """The solver for vectors between bounds, with NumPy residuals."""
+    low, high = torch.from_numpy(lower), torch.from_numpy(upper)
+
+    def function(x: Tensor) -> tuple[Tensor, Tensor]:
+        r, J = residual_and_jacobian(x.numpy())
+        return torch.from_numpy(r), torch.from_numpy(J)
+
+    return minimize(
+        function,
+        torch.from_numpy(start),
+        retract=lambda x, delta: torch.clamp(x + delta, low, high),
+        room=lambda x: (low - x, high - x),
+        **options,
+    )
+
+
+def _exp_and_left_jacobian(
+    omega: Float[np.ndarray, "B 3"],
+) -> tuple[Float[np.ndarray, "B 3 3"], Float[np.ndarray, "B 3 3"]]:
+    """``R = exp(omega)`` and V with ``exp(omega + d) = exp(V d) R``; `geometry.lie` in NumPy, for speed."""
+    angle = np.sqrt((omega * omega).sum(-1))[:, None, None]
+    a = np.sinc(angle / np.pi)
+    b = 0.5 * np.sinc(angle / (2 * np.pi)) ** 2
+    small = angle < 0.03
+    squared = np.where(small, 1.0, angle) ** 2
+    c = np.where(small, 1 / 6 - angle**2 / 120, (1 - a) / squared)
+    W = _hat(omega)
+    WW = W @ W
+    return np.eye(3) + a * W + b * WW, np.eye(3) + b * W + c * WW
+
+
+def _hat(omega: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 3 3"]:
+    W = np.zeros((*omega.shape, 3))
+    x, y, z = omega[..., 0], omega[..., 1], omega[..., 2]
+    W[..., 0, 1], W[..., 0, 2], W[..., 1, 2] = -z, y, -x
+    W[..., 1, 0], W[..., 2, 0], W[..., 2, 1] = z, -y, x
+    return W
 
 
 def _check(motion: HandMotion, hand: HandModel) -> None:

@@ -113,8 +113,8 @@ def _mug(size, color) -> tuple[Part, ...]:
         Part(kind="cylinder", size=(r, r, h / 2), position=(0, 0, h / 2), color=color),
         Part(kind="cylinder", size=(0.88 * r, 0.88 * r, 0.001), position=(0, 0, h), color=inside),
         Part(kind="box", size=(0.25 * r, bar, bar), position=(1.2 * r, 0, 0.8 * h), color=color),
-        Part(kind="box", size=(0.25 * r, bar, bar), position=(1.2 * r, 0, 0.25 * h), color=color),
-        Part(kind="box", size=(bar, bar, 0.275 * h + bar), position=(1.45 * r, 0, 0.525 * h), color=color),
+        Part(kind="box", size=(0.25 * r, bar, bar), position=(1.2 * r, 0, 0.32 * h), color=color),
+        Part(kind="box", size=(bar, bar, 0.24 * h + bar), position=(1.45 * r, 0, 0.56 * h), color=color),
     )
 
 

@@ -58,6 +58,10 @@ class GeneratorTraining:
     """Weight of each level's cross-entropy relative to the level before it: coarse codes move the hand."""
     motion_weight: float = 1.0
     """Weight of the error, in units of 10 cm, of the motion decoded at the point that the head names."""
+    prior_strength: float | None = 0.1
+    """Ridge penalty of the linear prior for each motion (see `generation.linear_prior`); None is no fit."""
+    prior_draws: int = 4
+    """How often each training motion, varied anew, enters the fit of the prior."""
     drop_words: float = 0.1
     """Share of motions without their instruction."""
     drop_cloud: float = 0.1
@@ -78,12 +82,13 @@ GENERATOR: Mapping[str, GeneratorTraining] = {
     "base": GeneratorTraining(
         loop=LoopConfig(epochs=30, learning_rate=1e-3, warmup_steps=100, weight_decay=0.05, best="mpjpe_mm"),
     ),
-    # What C.4 states: 100 epochs of AdamW at 1e-4, hard targets, no auxiliary loss.
+    # What C.4 states: 100 epochs of AdamW at 1e-4, hard targets, no auxiliary loss, no prior.
     "paper": GeneratorTraining(
         loop=LoopConfig(epochs=100, learning_rate=1e-4, schedule="constant"),
         softness=0.0,
         level_decay=1.0,
         motion_weight=0.0,
+        prior_strength=None,
     ),
 }
 """Presets of ``unihm train generator``."""
@@ -131,6 +136,7 @@ def train_generator(
         network = new_network(config.generator, tokenizer)
     reader = load_text_encoder()
     task = GeneratorTask(tokenizer, reader, sets["train"], config)
+    task.fit_prior(network)
     progress = fit(
         network,
         task.loss,
@@ -186,6 +192,29 @@ class GeneratorTask:
         self._ratio = 0.0
         tokenizer.model.requires_grad_(False)
 
+    def fit_prior(self, network: MotionQwen3) -> None:
+        """Solve the linear prior on varied motions of all hands; a resumed run overwrites it with the same."""
+        if self.config.prior_strength is None:
+            return
+        rng = torch.Generator().manual_seed(self.config.loop.seed)
+        chunks = -(-self.config.max_frames // self.tokenizer.frames_per_chunk)
+        rows = []
+        for hand in self.motions.hands:
+            for part in torch.arange(len(self.motions)).repeat(self.config.prior_draws).split(64):
+                batch = self.motions.batch(part, hand, self.config.variation, rng)
+                exists = _exists(batch, self.tokenizer)
+                with torch.no_grad():
+                    start = start_latent(self.tokenizer, hand, batch.features[:, 0]) / network.head.scale
+                    latent = self.tokenizer.model.encode(hand, batch.features, exists) / network.head.scale
+                features = network.prior.features(
+                    batch.T_world_canonical, batch.lengths, batch.T_canonical_palm0, start, batch.points
+                )
+                padding = (0, 0, 0, chunks - latent.shape[1])
+                latent = torch.nn.functional.pad(latent, padding)
+                rows.append((features, start, latent, torch.nn.functional.pad(exists, padding[2:])))
+        features, start, latent, exists = (torch.cat(column) for column in zip(*rows, strict=True))
+        network.prior.fit(features, start, latent, exists, self.config.prior_strength)
+
     def batches(self, epoch: int, rng: torch.Generator) -> Iterator[Batch]:
         """All motions once, each on a hand drawn for its batch; the mask ratio is that of the epoch."""
         self._ratio = self.config.masking.ratio(epoch / self.config.loop.epochs)
@@ -209,15 +238,15 @@ class GeneratorTask:
             cloud_given=torch.rand(len(texts), generator=rng) >= config.drop_cloud,
         )
         given = draw_given(exists, self._ratio, rng)
-        hidden = network(conditions, motion, given)
-        start = conditions.start[:, None].expand(-1, hidden.shape[1], -1)
+        origin = network.origin(conditions)
+        hidden = network(conditions, origin, motion, given)
         # Only real chunks count; taking them out first also saves their share of the work.
         entropy = network.head.cross_entropy(
-            hidden[exists], start[exists], latent[exists], quantised.codes[exists], config.softness
+            hidden[exists], origin[exists], latent[exists], quantised.codes[exists], config.softness
         ).mean(dim=0)
         weights = config.level_decay ** torch.arange(len(entropy), dtype=torch.float32)
         loss = (entropy * weights).sum() / weights.sum()
-        decoded = self.tokenizer.model.decode(batch.hand, network.head.point(hidden, start), exists)
+        decoded = self.tokenizer.model.decode(batch.hand, network.head.point(hidden, origin), exists)
         error = _feature_distance(decoded, batch.features)
         real = torch.arange(error.shape[1]) < batch.lengths[:, None]
         error = (error * real).sum() / real.sum()
@@ -266,7 +295,7 @@ def motion_errors(
     tokenizer: Tokenizer,
     reader: Reader,
     *,
-    hand: str | None = None,
+    hands: tuple[str, ...] | None = None,
     steps: int = 1,
     temperature: float = 0.0,
     seed: int = 0,
@@ -278,7 +307,7 @@ def motion_errors(
         motions: What is generated again.
         tokenizer: Decodes.
         reader: Reads the first instruction of each episode.
-        hand: Of which hand; None takes the one with the most keypoints.
+        hands: Of which hands; None takes those with the most keypoints.
         steps: Decoding rounds.
         temperature: Of the sampling.
         seed: Of the sampling.
@@ -288,17 +317,19 @@ def motion_errors(
         (Eqs. F3 and F4), means over motions.
     """
     models = {name: load_hand(name) for name in motions.hands}
-    hand = hand or max(models, key=lambda name: (len(models[name].keypoint_indices), name))
+    most = max(len(model.keypoint_indices) for model in models.values())
+    chosen = hands or tuple(name for name, model in models.items() if len(model.keypoint_indices) == most)
     rng = torch.Generator().manual_seed(seed)
     rows = []
-    for part in torch.arange(len(motions)).split(32):
-        batch = motions.batch(part, hand, None, rng)
-        texts = [motions.instructions[int(i)][0] for i in part]
-        conditions = conditions_of(batch, texts, tokenizer, reader)
-        codes = write_codes(network, conditions, steps=steps, temperature=temperature, rng=rng)
-        latent = tokenizer.model.quantiser.embed(codes)
-        decoded = tokenizer.model.decode(hand, latent, _exists(batch, tokenizer))
-        rows.append(_errors(decoded, batch, models[hand], tokenizer))
+    for hand in chosen:
+        for part in torch.arange(len(motions)).split(32):
+            batch = motions.batch(part, hand, None, rng)
+            texts = [motions.instructions[int(i)][0] for i in part]
+            conditions = conditions_of(batch, texts, tokenizer, reader)
+            codes = write_codes(network, conditions, steps=steps, temperature=temperature, rng=rng)
+            latent = tokenizer.model.quantiser.embed(codes)
+            decoded = tokenizer.model.decode(hand, latent, _exists(batch, tokenizer))
+            rows.append(_errors(decoded, batch, models[hand], tokenizer))
     mpjpe, fpl, fol = torch.cat(rows).mean(dim=0).tolist()
     return {"mpjpe_mm": 1e3 * mpjpe, "fpl_mm": 1e3 * fpl, "fol_deg": fol}
 

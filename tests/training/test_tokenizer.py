@@ -1,0 +1,217 @@
+"""Tokenizer training on synthetic motions of two hands: staged, repeatable, better than no code at all."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+from unihm.datasets.episode_store import episode_table, write_episodes, write_motions
+from unihm.datasets.splits import split
+from unihm.hands.hand import load_hand
+from unihm.schema.episode import Episode
+from unihm.schema.motion import HandMotion
+from unihm.tokenizer.features import canonical_path
+from unihm.tokenizer.figures import keypoints_world, motion_errors, summary
+from unihm.tokenizer.tokenizer import load_tokenizer
+from unihm.tokenizer.vqvae import SharedVQVAE, TokenizerConfig
+from unihm.training.presets import TOKENIZER, Augmentation
+from unihm.training.tokenizer import hand_features, load_motions, train_tokenizer
+from unihm.training.tokenizer_data import PairedMotions
+from unihm.training.tokenizer_losses import reconstruction_loss
+from unihm.training.tokenizer_stages import TokenizerStages
+
+REFERENCE, OTHER = "allegro", "panda"
+COUNT = 40
+tiny = TOKENIZER["tiny"]
+CONFIG = replace(
+    tiny,
+    tokenizer=TokenizerConfig(
+        reference_hand=REFERENCE, latent=8, width=32, encoder_blocks=1, decoder_blocks=1, levels=3, codes=32
+    ),
+    reference=replace(tiny.reference, epochs=14, checkpoint_steps=5, warmup_steps=5, learning_rate=1.5e-2),
+    alignment=replace(tiny.alignment, epochs=8, checkpoint_steps=5, warmup_steps=5, learning_rate=1.5e-2),
+    warmup_epochs=3,
+    refresh_epochs=3,
+    distillation_epochs=2,
+    batch_size=16,
+    keypoint_pairs=1,
+)
+
+
+def scenes() -> tuple[list[Episode], dict[str, dict[str, HandMotion]]]:
+    """Hands that come from one side, close, and lift a ball; the same smooth signals drive both hands."""
+    rng = np.random.default_rng(0)
+    hands = {name: load_hand(name) for name in (REFERENCE, OTHER)}
+    mixing = {name: rng.normal(size=(2, len(hand.joint_names))) for name, hand in hands.items()}
+    episodes, motions = [], {name: {} for name in hands}
+    for number in range(COUNT):
+        frames = int(rng.integers(25, 40))
+        t = np.linspace(0, 1, frames)[:, None]
+        signal = np.concatenate([4 * t - 2, np.sin(4 * t + rng.uniform(0, 6))], 1)
+        side = rng.uniform(0, 2 * np.pi)
+        T_world_object = np.tile(np.eye(4), (frames, 1, 1))
+        T_world_object[:, 2, 3] = 0.05 + 0.2 * np.clip(2 * t[:, 0] - 1, 0, 1)
+        T_world_palm = T_world_object.copy()
+        reach = np.exp(-4 * t) * [0.3 * np.cos(side), 0.3 * np.sin(side), 0.2]
+        T_world_palm[:, :3, 3] += reach + np.array([0, 0, 0.08])
+        T_world_palm[:, :3, :3] = Rotation.from_euler("zy", [side + np.pi, 0.4]).as_matrix()
+        name = f"made/{number:02d}"
+        ball = rng.normal(size=(64, 3))
+        ball /= np.linalg.norm(ball, axis=1, keepdims=True)
+        episodes.append(
+            Episode(
+                id=name, recording=name, dataset="made", subject="s", object_name="ball", mirrored=False, fps=30.0,
+                keypoints_world=np.zeros((frames, 21, 3)), T_world_object=T_world_object,
+                object_points=0.04 * ball, object_normals=ball, T_world_camera=np.eye(4),
+                instructions=("lift the ball",) * 5, contact_frame=frames // 2, lift_frame=frames // 2,
+                attributes={"object_position": "0", "unihm_split": "train"},
+            )
+        )  # fmt: skip
+        for hand_name, hand in hands.items():
+            share = 1 / (1 + np.exp(-signal @ mixing[hand_name]))
+            lower, upper = hand.lower.numpy(), hand.upper.numpy()
+            motions[hand_name][name] = HandMotion(
+                hand=hand_name,
+                fps=30.0,
+                joint_names=tuple(hand.joint_names),
+                qpos=lower + share * (upper - lower),
+                T_world_palm=T_world_palm,
+            )
+    return episodes, motions
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("store")
+    episodes, motions = scenes()
+    write_episodes(folder, episodes)
+    for hand, of_hand in motions.items():
+        write_motions(folder, hand, of_hand)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(store, tmp_path_factory):
+    out = tmp_path_factory.mktemp("run")
+    return out, train_tokenizer(store, out, preset=CONFIG, seed=3)
+
+
+@pytest.fixture
+def stages(store):
+    ids = split("release", "train", episode_table(store))
+    hands = {name: load_hand(name) for name in (REFERENCE, OTHER)}
+    features = {name: hand_features(hand) for name, hand in hands.items()}
+    motions = load_motions(store, (REFERENCE, OTHER), ids)
+    paired = PairedMotions(motions, features, reference_hand=REFERENCE, max_frames=CONFIG.max_frames)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return TokenizerStages(SharedVQVAE(CONFIG.tokenizer, features.values()), paired, hands, CONFIG)
+
+
+def test_round_trips_beat_the_mean_pose(trained):
+    _, result = trained
+    assert [row["hand"] for row in result["rows"]] == [REFERENCE, OTHER]
+    for row in result["rows"]:
+        assert row["keypoint_mm"] < 0.6 * row["mean_pose_keypoint_mm"]
+        assert row["bits_per_frame"] == pytest.approx(3 * 5 / 4)
+    assert result["rows"][0]["joint_deg"] > 0
+    assert result["rows"][1]["joint_deg"] is None  # a gripper has only sliding joints
+    assert result["rows"][1]["from_reference_mm"] < 0.6 * result["rows"][1]["mean_pose_keypoint_mm"]
+
+
+def test_the_card_lists_what_was_seen(trained, store):
+    out, result = trained
+    tokenizer = load_tokenizer(out / "tokenizer.safetensors")
+    card = tokenizer.card
+    records = episode_table(store)
+    assert card["training_recordings"] == sorted(split("release", "train", records))
+    assert card["selection_recordings"] == sorted(split("release", "validation", records))
+    assert card["fingerprint"] == result["fingerprint"] == tokenizer.fingerprint
+    assert card["seed"] == 3
+    assert json.loads(json.dumps(card["figures"]["rows"])) == json.loads(json.dumps(result["rows"]))
+
+
+def test_stage_two_leaves_codebook_and_reference_as_they_are(stages, tmp_path):
+    short = replace(CONFIG.reference, epochs=4), replace(CONFIG.alignment, epochs=3)
+    stages.config = replace(CONFIG, reference=short[0], alignment=short[1])
+    stages.train_reference(tmp_path / "1")
+    before = {name: value.clone() for name, value in stages.model.state_dict().items()}
+    stages.add_hand(OTHER, tmp_path / "2")
+    changed = {n for n, value in stages.model.state_dict().items() if not torch.equal(value, before[n])}
+    assert changed
+    assert all(name.startswith((f"encoders.{OTHER}.", f"decoders.{OTHER}.")) for name in changed)
+
+
+def test_a_cut_off_run_resumes_to_the_same_weights(stages, store, trained, tmp_path):
+    _, result = trained
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        stages.model = SharedVQVAE(CONFIG.tokenizer, stages.model.hands.values())
+    stages.config = replace(CONFIG, reference=replace(CONFIG.reference, seed=3))
+    stages.train_reference(tmp_path / f"1-{REFERENCE}", stop_after=17)
+    again = train_tokenizer(store, tmp_path, preset=CONFIG, seed=3, resume=True)
+    assert again["fingerprint"] == result["fingerprint"]
+
+
+def test_batches_keep_hands_paired_and_say_what_counts(stages):
+    motions = stages.motions
+    rng = torch.Generator().manual_seed(0)
+    plain = next(motions.batches((REFERENCE, OTHER), 8, 4, rng, augmentation=None, shuffle=False))
+    assert plain.num_frames.tolist() == motions.lengths[:8].tolist()
+    torch.testing.assert_close(plain.features[OTHER][0, :25], motions.features[OTHER][0, :25])
+    assert (plain.features[OTHER][0, motions.lengths[0] :] == motions.features[OTHER][0, motions.lengths[0] - 1]).all()
+    varied = next(motions.batches((REFERENCE, OTHER), 8, 4, rng, augmentation=Augmentation(), shuffle=False))
+    # Both hands have the same palm path here, so it must stay the same under any variation, and be a rigid one.
+    torch.testing.assert_close(varied.features[REFERENCE][..., :9], varied.features[OTHER][..., :9])
+    columns = varied.features[REFERENCE][0, :, 3:9].unflatten(-1, (2, 3))
+    gram = columns @ columns.transpose(-1, -2)
+    torch.testing.assert_close(gram, torch.eye(2).expand_as(gram), atol=1e-3, rtol=0)
+    assert not torch.equal(varied.num_frames, plain.num_frames)
+    assert varied.mask.sum(1).tolist() == [-(-n // 4) for n in varied.num_frames.tolist()]
+
+
+def test_the_loss_is_zero_for_the_truth_and_its_keypoints_are_world_distances(stages):
+    batch = next(stages.motions.batches((REFERENCE,), 8, 4, torch.Generator(), augmentation=None))
+    x = batch.features[REFERENCE]
+    rest = (batch.num_frames, stages.model.hands[REFERENCE], stages.hands[REFERENCE])
+    config = replace(CONFIG, keypoint_weight=1.0, velocity_weight=0.0)
+    loss, mm = reconstruction_loss(x, x, *rest, config, torch.Generator())
+    assert loss.item() < 2e-3
+    moved = x.clone()
+    moved[..., 1] += 0.3  # 30 mm sideways
+    loss, mm = reconstruction_loss(moved, x, *rest, config, torch.Generator())
+    assert mm == pytest.approx(30, abs=0.01)
+    assert loss.item() == pytest.approx(3 + 0.09 / x.shape[-1], abs=1e-3)
+
+
+def test_figures_by_hand(store):
+    motion = load_motions(store, (OTHER,), ["made/00"])[OTHER]["made/00"]
+    hand = load_hand(OTHER)
+    moved = motion.T_world_palm.copy()
+    moved[:, :3, 3] += [0.003, 0.004, 0.0]
+    turn = Rotation.from_rotvec([0, 0, np.deg2rad(7)]).as_matrix()
+    figures = summary([motion_errors(motion.replace(T_world_palm=moved), motion, hand)])
+    assert figures["keypoint_mm"] == pytest.approx(5)
+    assert figures["wrist_mm"] == pytest.approx(5)
+    assert figures["p95_mm"] == pytest.approx(5)
+    assert figures["wrist_deg"] == pytest.approx(0, abs=1e-6)
+    turned = motion.T_world_palm.copy()
+    turned[:, :3, :3] = turned[:, :3, :3] @ turn
+    assert summary([motion_errors(motion.replace(T_world_palm=turned), motion, hand)])["wrist_deg"] == pytest.approx(7)
+    assert keypoints_world(motion, hand).shape == (len(motion), len(hand.keypoint_indices), 3)
+    assert canonical_path(motion).shape == (len(motion), 4, 4)
+
+
+def test_bad_input_is_named(store, tmp_path):
+    with pytest.raises(ValueError, match="Did you mean 'tiny'"):
+        train_tokenizer(store, tmp_path, preset="tinny")
+    unknown = replace(CONFIG, tokenizer=replace(CONFIG.tokenizer, reference_hand="alegro"))
+    with pytest.raises(ValueError, match="Did you mean 'allegro'"):
+        train_tokenizer(store, tmp_path, preset=unknown)
+    with pytest.raises(ValueError, match="not a unihm data set"):
+        train_tokenizer(tmp_path, tmp_path)
