@@ -13,11 +13,12 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+TIMEOUT = 300  # s; drawn in software, on a busy machine a picture can take minutes
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = (
     *("--headless", "--no-sandbox", "--hide-scrollbars", "--no-first-run"),
     *("--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    *("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--virtual-time-budget=4000"),
+    *("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--virtual-time-budget=2500"),
 )
 
 # The player's time field is a React input: it hears a change only through the native setter and an input event.
@@ -26,15 +27,13 @@ const seek = setInterval(() => {
   const field = document.querySelector('input[inputmode]');
   if (!field) return;
   clearInterval(seek);
-  setTimeout(() => {
-    Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set.call(field, 'TIME');
-    field.dispatchEvent(new Event('input', {bubbles: true}));
-  }, 500);
+  Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set.call(field, 'TIME');
+  field.dispatchEvent(new Event('input', {bubbles: true}));
 }, 50);
 </script>"""
 
 
-def screenshot(page: Path, time: float, picture: Path, size: tuple[int, int] = (1200, 800)) -> None:
+def screenshot(page: Path, time: float, picture: Path, size: tuple[int, int] = (900, 600)) -> None:
     """One picture of a page that `unihm.viewer.write_html` wrote.
 
     Args:
@@ -51,7 +50,7 @@ def screenshot(page: Path, time: float, picture: Path, size: tuple[int, int] = (
         raise ValueError(f"No browser found; install one of {', '.join(BROWSERS)}.")
     text = page.read_text(encoding="utf-8")
     picture.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         copy = Path(folder) / "page.html"
         close = text.rindex("</body>")
         copy.write_text(text[:close] + SEEK.replace("TIME", f"{time:.2f}") + text[close:], encoding="utf-8")
@@ -66,7 +65,7 @@ def screenshot(page: Path, time: float, picture: Path, size: tuple[int, int] = (
             ],
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=TIMEOUT,
             check=False,
         )
     if done.returncode or not picture.is_file():

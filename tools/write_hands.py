@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
@@ -436,10 +437,13 @@ def human() -> Robot:
     palm = [Solid("sphere", (0.017,), (-0.0868, 0, -0.002))]
     wrist = np.array(HUMAN_WRIST)
     for base, _, _, _, _, radius, _ in HUMAN_FINGERS.values():
-        palm += [between(wrist + (0.012, 0.2 * base[1], 0), base, 0.010), Solid("sphere", (radius + 0.001,), base)]
-    palm.append(between(wrist + (0.012, -0.008, 0), HUMAN_THUMB_BASE, 0.011))
+        palm += [
+            between(wrist + np.array([0.012, 0.2 * base[1], 0]), base, 0.010),
+            Solid("sphere", (radius + 0.001,), base),
+        ]
+    palm.append(between(wrist + np.array([0.012, -0.008, 0]), HUMAN_THUMB_BASE, 0.011))
     bases = [finger[0] for finger in HUMAN_FINGERS.values()]
-    palm += [between(a, b, 0.0085) for a, b in zip(bases[:-1], bases[1:], strict=True)]
+    palm += [between(a, b, 0.0085) for a, b in pairwise(bases)]
     links.append(Link("palm", 0.40, palm, "skin"))
 
     roll, pitch, yaw = Rotation.from_matrix(nearest_rotation(HUMAN_THUMB_FRAME)).as_euler("xyz")
@@ -459,9 +463,7 @@ def human() -> Robot:
         ("ip_flexion", "thumb_proximal", "distal", (l2, 0, 0), (0, 0, 0), HUMAN_THUMB_IP_AXIS, (-15, 80)),
     ]
     for name, parent, child, xyz, rpy, axis, span in thumb:
-        joints.append(
-            Joint(f"thumb_{name}", parent, f"thumb_{child}", xyz, rpy, axis, limits(*span), **drive)
-        )
+        joints.append(Joint(f"thumb_{name}", parent, f"thumb_{child}", xyz, rpy, axis, limits(*span), **drive))
     for f, (base, lengths, splay, pip, dip, radius, span) in HUMAN_FINGERS.items():
         links += [
             Link(f"{f}_knuckle", 0.005, [Solid("sphere", (radius,))], "skin"),

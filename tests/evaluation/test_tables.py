@@ -27,13 +27,14 @@ _ROWS = [
 
 def test_text_has_labels_intervals_and_no_empty_column():
     text = text_table(_ROWS)
-    assert "437.0 [435.0, 439.0]" in text
+    assert "437.0 [435, 439]" in text
     assert "MPJPE mm" in text
     assert "fid" not in text
     assert "_ci" not in text
     lines = text.splitlines()
-    assert len(lines) == 5
-    assert len({line.index("toy") for line in lines[2:]}) == 1  # aligned
+    assert len(lines) == 6
+    assert lines[-1] == "given: path"
+    assert len({line.index("toy") for line in lines[2:5]}) == 1  # aligned
     assert text_table([]) == "no rows"
 
 

@@ -14,7 +14,7 @@ from unihm.tokenizer.vqvae import SharedVQVAE, TokenizerConfig
 JOINTS = {"claw": 3, "grip": 1}
 
 
-def make_tokenizer(fingerprint: str = "random", seed: int = 0, **sizes) -> Tokenizer:
+def build_tokenizer(fingerprint: str = "random", seed: int = 0, **sizes) -> Tokenizer:
     config = TokenizerConfig(reference_hand="claw", **({"latent": 8, "width": 16, "levels": 3, "codes": 32} | sizes))
     hands = [
         HandFeatures(hand=name, joint_names=tuple(f"j{i}" for i in range(n)), lower=(-1.0,) * n, upper=(1.0,) * n)
@@ -28,7 +28,7 @@ def make_tokenizer(fingerprint: str = "random", seed: int = 0, **sizes) -> Token
     return Tokenizer(model, fingerprint=fingerprint)
 
 
-def make_request(seed: int = 0, frames: int = 10, **changes) -> GenerationRequest:
+def build_request(seed: int = 0, frames: int = 10, **changes) -> GenerationRequest:
     rng = np.random.default_rng(seed)
     path = np.tile(np.eye(4), (frames, 1, 1))
     path[:, :3, 3] = [0.3, -0.2, 0.05]
@@ -47,5 +47,15 @@ def make_request(seed: int = 0, frames: int = 10, **changes) -> GenerationReques
 
 
 @pytest.fixture(scope="session")
+def make_tokenizer():
+    return build_tokenizer
+
+
+@pytest.fixture(scope="session")
+def make_request():
+    return build_request
+
+
+@pytest.fixture(scope="session")
 def tokenizer() -> Tokenizer:
-    return make_tokenizer()
+    return build_tokenizer()

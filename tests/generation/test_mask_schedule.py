@@ -16,11 +16,11 @@ def test_the_papers_curriculum_over_a_hundred_epochs(epoch, ratio):
 
 
 def test_a_schedule_that_masks_from_the_start():
-    schedule = MaskSchedule(start=0, end=0)
-    assert schedule.ratio(0) == schedule.ratio(1) == 1
+    schedule = MaskSchedule(start=0.0, end=0.0)
+    assert schedule.ratio(0.0) == schedule.ratio(1.0) == 1
 
 
-@pytest.mark.parametrize(("start", "end"), [(0.5, 0.4), (-0.1, 1), (0, 1.1)])
+@pytest.mark.parametrize(("start", "end"), [(0.5, 0.4), (-0.1, 1.0), (0.0, 1.1)])
 def test_an_impossible_schedule_is_refused(start, end):
     with pytest.raises(ValueError, match="0 <= start <= end <= 1"):
         MaskSchedule(start=start, end=end)

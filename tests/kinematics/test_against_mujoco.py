@@ -17,7 +17,10 @@ from unihm.kinematics.kinematic_tree import KinematicTree
 from unihm.kinematics.urdf import parse_urdf
 
 # balanceinertia: some official files state inertias that no body can have; poses do not depend on them.
-_COMPILER = '<mujoco><compiler fusestatic="false" balanceinertia="true" boundmass="1e-3" boundinertia="1e-6" discardvisual="true"/></mujoco>'
+_COMPILER = (
+    '<mujoco><compiler fusestatic="false" balanceinertia="true" boundmass="1e-3" boundinertia="1e-6" '
+    'discardvisual="true"/></mujoco>'
+)
 
 
 def mujoco_link_poses(text: str, tree: KinematicTree, q: np.ndarray) -> dict[str, np.ndarray]:
@@ -80,9 +83,7 @@ def random_trees(draw) -> str:
     axis = vector.filter(lambda a: np.linalg.norm(a) > 0.1)
     count = draw(st.integers(2, 12))
     text, movable = [], []
-    inertial = (
-        '<inertial><mass value="1"/><inertia ixx="1" iyy="1" izz="1" ixy="0" ixz="0" iyz="0"/></inertial>'
-    )
+    inertial = '<inertial><mass value="1"/><inertia ixx="1" iyy="1" izz="1" ixy="0" ixz="0" iyz="0"/></inertial>'
     for i in range(count):
         text.append(f'<link name="l{i}">{inertial}</link>')
     for i in range(1, count):

@@ -186,7 +186,7 @@ def test_the_loss_is_zero_for_the_truth_and_its_keypoints_are_world_distances(st
     moved[..., 1] += 0.3  # 30 mm sideways
     loss, mm = reconstruction_loss(moved, x, *rest, config, torch.Generator())
     assert mm == pytest.approx(30, abs=0.01)
-    assert loss.item() == pytest.approx(3 + 0.09 / x.shape[-1], abs=1e-3)
+    assert loss.item() == pytest.approx(3 + config.palm_weight * 0.09 / 9, abs=1e-3)
 
 
 def test_figures_by_hand(store):

@@ -18,7 +18,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
-from unihm.evaluation.motion_metrics import Track
+from unihm.evaluation.motion_metrics import Track, mpjpe_mm
 from unihm.geometry.object_frame import canonical_object_frame
 
 _STATE_PHASES = np.linspace(0, 2, 33)  # finer grids change nothing: motions are 25 to 76 smooth frames
@@ -136,29 +136,30 @@ class RidgeRegression:
         self._y_mean = y.mean(axis=0)
         u, s, vt = np.linalg.svd((x - self._x_mean) / self._x_scale, full_matrices=False)
         uty = u.T @ (y - self._y_mean)
+        x_selection = np.stack([_features(given) for given, _ in selection])
+        inputs = (x_selection - self._x_mean) / self._x_scale @ vt.T
         best = np.inf
         for penalty in _PENALTIES:
-            coefficients = vt.T @ ((s / (s**2 + penalty))[:, None] * uty)
-            error = self._selection_error(coefficients, selection)
+            shrunk = (s / (s**2 + penalty))[:, None] * uty
+            error = np.mean(
+                [
+                    mpjpe_mm(self._as_track(given, output).keypoints_world, track.keypoints_world)
+                    for (given, track), output in zip(selection, inputs @ shrunk, strict=True)
+                ]
+            )
             if error < best:
-                best, self.penalty, self._coefficients = error, float(penalty), coefficients
+                best, self.penalty, self._coefficients = error, float(penalty), vt.T @ shrunk
 
-    def _selection_error(self, coefficients: np.ndarray, selection: Sequence[tuple[Given, Track]]) -> float:
-        """Mean MPJPE, m."""
-        errors = []
-        for given, track in selection:
-            predicted = self._predict(given, coefficients).keypoints_world
-            errors.append(np.linalg.norm(predicted - track.keypoints_world, axis=-1).mean())
-        return float(np.mean(errors))
-
-    def _predict(self, given: Given, coefficients: np.ndarray) -> Track:
-        x = (_features(given) - self._x_mean) / self._x_scale
-        states = (self._y_mean + x @ coefficients).reshape(len(_STATE_PHASES), -1)
-        return _track(given, _interpolate(_lift_phase(len(given), given.lift_frame), _STATE_PHASES, states))
+    def _as_track(self, given: Given, output: np.ndarray) -> Track:
+        """The regression's output, states at fixed phases, as a motion of the given length."""
+        states = (self._y_mean + output).reshape(len(_STATE_PHASES), -1)
+        phases = _lift_phase(len(given), given.lift_frame)
+        return _track(given, _interpolate(phases, _STATE_PHASES, states))
 
     def predict(self, given: Given) -> Track:
         """See `Reference`."""
-        return self._predict(given, self._coefficients)
+        x = (_features(given) - self._x_mean) / self._x_scale
+        return self._as_track(given, x @ self._coefficients)
 
 
 def _lift_phase(num_frames: int, lift_frame: int) -> np.ndarray:

@@ -18,6 +18,7 @@ _LABELS = {
     "fol_deg": "FOL deg",
     "jerk": "jerk m/s3",
 }
+_BELOW = ("given", "samples", "skipped")  # too wide or too alike for a column
 _DRAWN = ("mpjpe_mm", "mpjpe_wrist_mm", "fpl_mm", "fol_deg")
 _OURS, _OTHERS = "#d07a2d", "#8fa3b5"
 
@@ -25,10 +26,10 @@ Row = Mapping[str, Any]
 
 
 def text_table(rows: Sequence[Row]) -> str:
-    """Aligned columns; an interval stands behind its mean, columns without any value are left out."""
+    """Aligned columns; an interval stands behind its mean, and what the methods were given below the table."""
     if not rows:
         return "no rows"
-    columns = _columns(rows)
+    columns = [name for name in _columns(rows) if name not in _BELOW]
     cells = [[_LABELS.get(c, c) for c in columns], *([_cell(row, c) for c in columns] for row in rows)]
     numeric = [any(isinstance(row.get(c), (int, float)) for row in rows) for c in columns]
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
@@ -40,6 +41,15 @@ def text_table(rows: Sequence[Row]) -> str:
         for line in cells
     ]
     lines.insert(1, "-" * max(map(len, lines)))
+    for name in _BELOW:
+        methods: dict[str, dict[str, None]] = {}
+        for row in rows:
+            if row.get(name) is not None:
+                methods.setdefault(str(row[name]), {})[str(row["method"])] = None
+        if len(methods) == 1:
+            lines.append(f"{name}: {next(iter(methods))}")
+        else:
+            lines += [f"{name}: {value} ({', '.join(found)})" for value, found in methods.items()]
     return "\n".join(lines)
 
 
@@ -76,7 +86,7 @@ def _cell(row: Row, column: str) -> str:
     if not isinstance(value, float):
         return str(value)
     interval = row.get(column + _CI)
-    return f"{value:.1f}" if interval is None else f"{value:.1f} [{interval[0]:.1f}, {interval[1]:.1f}]"
+    return f"{value:.1f}" if interval is None else f"{value:.1f} [{interval[0]:.0f}, {interval[1]:.0f}]"
 
 
 def _csv(rows: Sequence[Row]) -> str:
@@ -109,10 +119,11 @@ def _draw(rows: Sequence[Row], path: Path) -> None:
     methods = max(map(len, groups.values()))
     figure = Figure(figsize=(3.2 * len(drawn) + 2, (0.32 * methods + 0.9) * len(groups)), dpi=120, layout="constrained")
     panels = figure.subplots(len(groups), len(drawn), squeeze=False)
-    for line, ((split, hand), members) in zip(panels, groups.items(), strict=True):
+    for number, ((split, hand), members) in enumerate(groups.items()):
+        line = panels[number]
         for axes, name in zip(line, drawn, strict=True):
             _bars(axes, members, name)
-            axes.set_title(_LABELS[name] if line is panels[0] else "", fontsize=10)
+            axes.set_title(_LABELS[name] if number == 0 else "", fontsize=10)
         line[0].set_yticks(range(len(members)), [str(row["method"]) for row in members], fontsize=8)
         line[0].set_ylabel(f"{split}\n{hand}, n {members[0]['n']}", fontsize=9)
     with atomic_path(path) as temporary:

@@ -44,9 +44,10 @@ class CodeHead(nn.Module):
         self.write = nn.Linear(width, latent + 1)
         self.bias = nn.Parameter(torch.zeros(levels, codes))
         self.log_precision = nn.Parameter(torch.zeros(levels))
+        # At first the head points exactly at the prior's guess.
         for layer in (self.mu, self.write):
+            nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
-        nn.init.zeros_(self.write.weight)
 
     def point(self, hidden: Float[Tensor, "*batch d"], origin: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch D"]:
         """mu: where in latent space the chunk lies, told from the linear prior's guess."""

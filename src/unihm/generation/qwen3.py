@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers.models.qwen3.configuration_qwen3 import Qwen3Config
-from transformers.models.qwen3.modeling_qwen3 import Qwen3Model
+from transformers.models.qwen3.modeling_qwen3 import Qwen3DecoderLayer, Qwen3Model
 
 from unihm.generation.code_head import CodeHead
 from unihm.generation.linear_prior import LinearPrior
@@ -52,6 +52,10 @@ class GeneratorConfig:
     """Dimensions of a token state of the instruction."""
     attention: Literal["bidirectional", "causal"] = "bidirectional"
     """Whether a position sees those behind it. All positions are masked at once, so nothing leaks."""
+    rope_theta: float = 1e6
+    """Base of the rotary positions (Qwen3: 1e6)."""
+    norm_eps: float = 1e-6
+    """Of the RMS norms."""
     dropout: float = 0.1
     """On the inputs and after each attention and MLP block."""
 
@@ -65,6 +69,8 @@ class GeneratorConfig:
             num_attention_heads=self.heads,
             num_key_value_heads=self.kv_heads,
             head_dim=self.head_size,
+            rope_parameters={"rope_type": "default", "rope_theta": self.rope_theta},
+            rms_norm_eps=self.norm_eps,
             tie_word_embeddings=False,
             use_cache=False,
         )
@@ -136,6 +142,7 @@ class MotionQwen3(nn.Module):
             nn.init.normal_(embedding, std=0.02)
         self.dropout = nn.Dropout(config.dropout)
         for layer in self.body.layers:
+            assert isinstance(layer, Qwen3DecoderLayer)
             # Qwen3 has dropout on attention weights only; a hook adds the usual one without renaming any weight.
             layer.self_attn.o_proj.register_forward_hook(self._drop)
             layer.mlp.down_proj.register_forward_hook(self._drop)

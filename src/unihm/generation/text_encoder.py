@@ -100,8 +100,9 @@ def load_text_encoder(path: str | Path | None = None) -> TextEncoder:
         model = BertModel(config, add_pooling_layer=False)
     model = model.to_empty(device="cpu")
     positions = torch.arange(config.max_position_embeddings)[None]
-    model.embeddings.position_ids = positions
-    model.embeddings.token_type_ids = torch.zeros_like(positions)
+    # Counters that no file holds; made on the meta device they have no values.
+    model.embeddings.register_buffer("position_ids", positions, persistent=False)
+    model.embeddings.register_buffer("token_type_ids", torch.zeros_like(positions), persistent=False)
     own = set(model.state_dict())
     assign(model, {k: v for k, v in tensors.items() if k in own or not _unused(k)}, files["model.safetensors"])
     pieces.enable_truncation(min(MAX_TOKENS, config.max_position_embeddings))
@@ -124,18 +125,11 @@ def _verify(file: Path) -> None:
     """Compare the file with the pinned hash, once per process."""
     if file in _verified:
         return
+    digest = hashlib.sha256()
     with file.open("rb") as stream:
-        found = (
-            hashlib.file_digest(stream, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _sha256(stream)
-        )
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    found = digest.hexdigest()
     if found != PINNED_SHA256:
         raise ValueError(f"'{file}' has SHA-256 {found[:16]}…, expected {PINNED_SHA256[:16]}…: not the pinned weights.")
     _verified.add(file)
-
-
-def _sha256(stream) -> str:
-    """Python 3.10 has no `hashlib.file_digest`."""
-    digest = hashlib.sha256()
-    while block := stream.read(1 << 20):
-        digest.update(block)
-    return digest.hexdigest()

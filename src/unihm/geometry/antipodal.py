@@ -9,52 +9,52 @@ _SHORTLIST = 4000
 
 
 def opposing_pairs(
-    points: Float[np.ndarray, "n 3"],
-    normals: Float[np.ndarray, "n 3"],
-    tip_a: Float[np.ndarray, " 3"],
-    tip_b: Float[np.ndarray, " 3"],
-    count: int,
-    *,
-    cosine: float = 0.8,
-    separation: float = 0.012,
+    points: Float[np.ndarray, "n 3"], normals: Float[np.ndarray, "n 3"], cosine: float = 0.8
 ) -> Int[np.ndarray, "m 2"]:
-    """Pairs of points with opposed normals along their connecting line, nearest to two fingertips first.
+    """All ordered pairs of points with opposed normals along their connecting line.
 
-    A pair (a, b) qualifies where the line between the points lies within the cone of both inward normals,
+    A pair (a, b) qualifies where the line between the points lies within the cones about both inward normals,
     which is what friction needs to hold an object between two fingers.
 
     Args:
-        points: Surface points, m.
+        points: Surface points, m; n^2 pairs are looked at, so some hundred points are enough.
         normals: Outward unit normals.
-        tip_a: Where the first finger's tip is, m.
-        tip_b: Where the second one's is.
-        count: Most pairs returned.
         cosine: Of the half angle of the cones; 0.8 is 37 degrees, friction 0.75.
-        separation: Two returned pairs differ by at least this much in one of their points, m.
-
-    Returns:
-        Indices (first finger's point, second finger's point), at most `count`, fewer where few qualify.
     """
-    between = points[None, :] - points[:, None]
-    length = np.linalg.norm(between, axis=-1)
-    direction = between / np.maximum(length, 1e-9)[..., None]
-    outward_a = -np.einsum("ni,nmi->nm", normals, direction)
-    outward_b = np.einsum("mi,nmi->nm", normals, direction)
-    opposed = (outward_a > cosine) & (outward_b > cosine) & (length > 1e-3)
-    cost = ((points - tip_a) ** 2).sum(-1)[:, None] + ((points - tip_b) ** 2).sum(-1)[None, :]
-    rows, columns = np.nonzero(opposed)
-    cost = cost[rows, columns]
+    along = np.einsum("ni,nmi->nm", normals, points[None, :] - points[:, None])  # n_a . (b - a)
+    squared = ((points[None, :] - points[:, None]) ** 2).sum(-1)
+    inward = -along > cosine * np.sqrt(squared)
+    return np.argwhere(inward & inward.T & (squared > 1e-6))
+
+
+def nearest_pairs(
+    points: Float[np.ndarray, "n 3"],
+    pairs: Int[np.ndarray, "m 2"],
+    tip_a: Float[np.ndarray, " 3"],
+    tip_b: Float[np.ndarray, " 3"],
+    count: int,
+    separation: float = 0.012,
+) -> Int[np.ndarray, "k 2"]:
+    """Those pairs whose first point is nearest to one fingertip and whose second is nearest to another.
+
+    Args:
+        points: Surface points, m.
+        pairs: Pairs of their indices.
+        tip_a: Where the first finger's tip is, m.
+        tip_b: Where the second one's is, m.
+        count: Most pairs returned, by ascending sum of squared distances.
+        separation: Two returned pairs differ by at least this much in one of their points, m.
+    """
+    cost = ((points - tip_a) ** 2).sum(-1)[pairs[:, 0]] + ((points - tip_b) ** 2).sum(-1)[pairs[:, 1]]
     if len(cost) > _SHORTLIST:
         best = np.argpartition(cost, _SHORTLIST)[:_SHORTLIST]
-        rows, columns, cost = rows[best], columns[best], cost[best]
-    order = np.argsort(cost, kind="stable")
-    rows, columns = rows[order], columns[order]
-    chosen: list[tuple[int, int]] = []
-    left = np.ones(len(rows), dtype=bool)
+        pairs, cost = pairs[best], cost[best]
+    pairs = pairs[np.argsort(cost, kind="stable")]
+    chosen: list[np.ndarray] = []
+    left = np.ones(len(pairs), dtype=bool)
     while left.any() and len(chosen) < count:
-        a, b = rows[np.argmax(left)], columns[np.argmax(left)]
-        chosen.append((int(a), int(b)))
-        near_a = np.linalg.norm(points[rows] - points[a], axis=-1) < separation
-        near_b = np.linalg.norm(points[columns] - points[b], axis=-1) < separation
-        left &= ~(near_a & near_b)
+        pair = pairs[np.argmax(left)]
+        chosen.append(pair)
+        near = np.linalg.norm(points[pairs] - points[pair], axis=-1) < separation
+        left &= ~near.all(axis=-1)
     return np.array(chosen, dtype=np.int64).reshape(-1, 2)

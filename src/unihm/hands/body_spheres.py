@@ -12,7 +12,7 @@ from torch import Tensor
 from unihm.hands.hand import HandModel
 
 _OVERLAP = 1.5  # spheres stand this many radii apart, which leaves dents of a third of a radius between them
-_LEAST_STEP = 0.012  # m: thin plates are covered more coarsely, not by hundreds of small spheres
+_LEAST_STEP = 0.02  # m: thin plates are covered more coarsely, not by hundreds of small spheres
 
 
 def body_spheres(hand: HandModel) -> tuple[Int[Tensor, " k"], Float[Tensor, "k 3"], Float[Tensor, " k"]]:

@@ -116,17 +116,13 @@ class HandModel:
         self, q: Float[Tensor, "*batch nq"]
     ) -> tuple[Float[Tensor, "*batch k 3"], Float[Tensor, "*batch k 3 nq"]]:
         """Keypoints in the palm frame, m, and their Jacobian, m/rad."""
-        return self.palm_tree.point_jacobian(
-            self.forward_kinematics(q), self.keypoint_links, self.keypoint_points
-        )
+        return self.palm_tree.point_jacobian(self.forward_kinematics(q), self.keypoint_links, self.keypoint_points)
 
     def fingertips_and_jacobian(
         self, q: Float[Tensor, "*batch nq"]
     ) -> tuple[Float[Tensor, "*batch f 3"], Float[Tensor, "*batch f 3 nq"]]:
         """Contact points of the pads in the palm frame, m, and their Jacobian, m/rad."""
-        return self.palm_tree.point_jacobian(
-            self.forward_kinematics(q), self.fingertip_links, self.fingertip_points
-        )
+        return self.palm_tree.point_jacobian(self.forward_kinematics(q), self.fingertip_links, self.fingertip_points)
 
 
 def list_hands() -> list[str]:
@@ -196,9 +192,7 @@ def _rigid_pose(urdf: Urdf, link: str) -> Float[np.ndarray, "4 4"]:
     while link in joint_of:
         joint = joint_of[link]
         if joint.kind != "fixed":
-            raise ValueError(
-                f"root_to_palm: joint '{joint.name}' moves the palm; give its value under locked_joints."
-            )
+            raise ValueError(f"root_to_palm: joint '{joint.name}' moves the palm; give its value under locked_joints.")
         T, link = joint.T_parent_child @ T, joint.parent
     return T
 
@@ -231,9 +225,7 @@ def _geometry(urdf: Urdf) -> list[Primitive]:
     """Collision solids where a link has some, else what it draws; in the colour that the link is drawn in."""
 
     def primitive(index: int, shape: Shape, color: tuple[float, ...]) -> Primitive:
-        return Primitive(
-            link=index, T_link_shape=shape.T_link_shape, kind=shape.kind, size=shape.size, color=color
-        )
+        return Primitive(link=index, T_link_shape=shape.T_link_shape, kind=shape.kind, size=shape.size, color=color)
 
     return [
         primitive(index, shape, (link.visuals or link.collisions)[0].color)

@@ -77,7 +77,7 @@ class Joint:
     """Child link."""
     T_parent_child: Float[np.ndarray, "4 4"]
     """Pose of the child link in its parent at q = 0."""
-    axis: Float[np.ndarray, "3"]
+    axis: Float[np.ndarray, " 3"]
     """Unit axis in the child's frame."""
     lower: float = -math.inf
     """Lower limit, rad or m; infinite for continuous joints."""
@@ -178,7 +178,7 @@ def joint_pose(joint: Joint, position: float) -> Float[np.ndarray, "4 4"]:
     return joint.T_parent_child @ motion
 
 
-def cross_matrix(a: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3 3"]:
+def cross_matrix(a: Float[np.ndarray, " 3"]) -> Float[np.ndarray, "3 3"]:
     """The matrix of ``a ×``."""
     return np.array([[0.0, -a[2], a[1]], [a[2], 0.0, -a[0]], [-a[1], a[0], 0.0]])
 
@@ -265,7 +265,10 @@ def _joint(element: ET.Element) -> Joint:
         child=ends["child"],
         T_parent_child=_origin(element, where),
         axis=axis / norm if norm >= 1e-9 else axis,
-        **limits,
+        lower=limits.get("lower", -math.inf),
+        upper=limits.get("upper", math.inf),
+        effort=limits.get("effort", math.inf),
+        velocity=limits.get("velocity", math.inf),
     )
 
 

@@ -18,7 +18,7 @@ Block = tuple[Float[np.ndarray, "B m"], Float[np.ndarray, "B m n"]]
 _STEEPEST = 30.0  # k |d| beyond which the inside branch of Eq. 12 goes on as a straight line: e^30 is enough
 
 
-def stack(*blocks: Block) -> Block:
+def stack(*blocks: tuple[Float[np.ndarray, "B _"], Float[np.ndarray, "B _ n"]]) -> Block:
     """One block out of several."""
     return np.concatenate([r for r, _ in blocks], -1), np.concatenate([J for _, J in blocks], -2)
 

@@ -11,9 +11,7 @@ from unihm.schema.scene import PerceivedScene, Scene
 class Perception(Protocol):
     """From one RGB-D image to the object cloud P_obj of Eq. 8."""
 
-    def perceive(
-        self, scene: Scene, instruction: str, point: tuple[int, int] | None = None
-    ) -> PerceivedScene:
+    def perceive(self, scene: Scene, instruction: str, point: tuple[int, int] | None = None) -> PerceivedScene:
         """Find the table, the things on it and the one that is meant.
 
         Args:

@@ -72,9 +72,7 @@ def complete(
     return resample(points[chosen], outward[chosen], count, seed)
 
 
-def symmetry_axes(
-    points: Float[np.ndarray, "n 3"], normals: Float[np.ndarray, "n 3"]
-) -> list[Float[np.ndarray, " 2"]]:
+def symmetry_axes(points: Float[np.ndarray, "n 3"], normals: Float[np.ndarray, "n 3"]) -> list[Float[np.ndarray, " 2"]]:
     """Candidates (x, y) for the vertical axis about which half a turn changes nothing, m."""
     axes = []
     horizontal = normals[:, :2]

@@ -26,9 +26,12 @@ _CELL = 0.01  # m; of the map of the table
 _VOXEL = 0.004  # m; two to five pixels at 0.5 to 1 m
 _PATCH = 0.014  # m; smaller than what a hand can grasp, larger than the noise
 _REACH = 2.5 * _VOXEL  # m between voxels that touch; bridges the dark outline a depth camera draws around edges
-_SMOOTH, _CONCAVE = np.radians([10.0, 20.0])  # between patches: a bowl bends by up to 10 degrees, a dent by more than 20
+_SMOOTH, _CONCAVE = np.radians(
+    [10.0, 20.0]
+)  # between patches: a bowl bends by up to 10 degrees, a dent by more than 20
 _MIN_VOXELS = 40  # about 6 cm^2; smaller pieces belong to what they touch
-_FLOATING = 0.015  # m; a piece whose lowest point is higher hangs on what it touches
+_FLOATING, _FOOT = 0.015, 8  # m; a piece with fewer voxels below that hangs on another
+_NEIGHBOUR = 0.02  # m; the edge of a thing hides as much of what hangs on it
 
 
 def table_region(points_world: Float[np.ndarray, "H W 3"], valid: Bool[np.ndarray, "H W"]) -> Delaunay:
@@ -109,10 +112,8 @@ def _join_patches(centres: np.ndarray, camera_position: np.ndarray) -> np.ndarra
     dent = np.clip((_CONCAVE - angle) / (_CONCAVE - _SMOOTH), -2.0, 1.0)
     agreement = np.where(convex, 1.0, dent)
 
-    bottom = np.full(seeds, np.inf)
-    np.minimum.at(bottom, patch[inside], centres[inside, 2])
-    group = _agglomerate(seeds, pairs, length, agreement, size, bottom)
-    return np.where(inside, group[np.maximum(patch, 0)], -1)
+    group = _agglomerate(seeds, pairs, length, agreement, size)
+    return _attach_floating(np.where(inside, group[np.maximum(patch, 0)], -1), centres)
 
 
 def _patches(centres: np.ndarray, normals: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, int]:
@@ -127,9 +128,7 @@ def _patches(centres: np.ndarray, normals: np.ndarray, a: np.ndarray, b: np.ndar
     seeds = order[np.unique(cell[order], return_index=True)[1]][count >= 3]
     if len(seeds) == 0:
         return np.full(len(centres), -1), 0
-    _, _, source = csgraph.dijkstra(
-        graph, directed=False, indices=seeds, min_only=True, return_predecessors=True
-    )
+    _, _, source = csgraph.dijkstra(graph, directed=False, indices=seeds, min_only=True, return_predecessors=True)
     number = np.full(len(centres), -1)
     number[seeds] = np.arange(len(seeds))
     return np.where(source >= 0, number[np.maximum(source, 0)], -1), len(seeds)
@@ -151,11 +150,11 @@ def _means(values: np.ndarray, patch: np.ndarray, size: np.ndarray) -> np.ndarra
 
 
 def _agglomerate(
-    count: int, pairs: np.ndarray, length: np.ndarray, agreement: np.ndarray, size: np.ndarray, bottom: np.ndarray
+    count: int, pairs: np.ndarray, length: np.ndarray, agreement: np.ndarray, size: np.ndarray
 ) -> np.ndarray:
-    """Join regions best first while their common border agrees on the whole; then small and hanging pieces."""
+    """Join regions best first while their common border agrees on the whole; then the small ones to what they touch."""
     group = np.arange(count)
-    size, bottom = size.copy(), bottom.copy()
+    size = size.copy()
     # borders[i][j] = (length, sum of length * agreement) of the border between regions i and j
     borders: list[dict[int, tuple[float, float]]] = [{} for _ in range(count)]
     for (p, q), n, s in zip(pairs.tolist(), length.tolist(), agreement.tolist(), strict=True):
@@ -166,7 +165,6 @@ def _agglomerate(
     def join(keep: int, gone: int) -> None:
         group[group == gone] = keep
         size[keep] += size[gone]
-        bottom[keep] = min(bottom[keep], bottom[gone])
         for other, (n, s) in borders[gone].items():
             del borders[other][gone]
             if other == keep:
@@ -186,11 +184,23 @@ def _agglomerate(
             break
         if mean(p, q) == -score:  # otherwise the entry is older than the last change of this border
             join(p, q)
-    for unfinished in (lambda i: size[i] < _MIN_VOXELS, lambda i: bottom[i] > _FLOATING):
-        for piece in sorted(np.unique(group).tolist(), key=lambda i: size[i]):
-            if group[piece] == piece and unfinished(piece) and borders[piece]:
-                join(max(borders[piece], key=lambda j: borders[piece][j][0]), piece)
+    for piece in sorted(np.unique(group).tolist(), key=lambda i: size[i]):
+        if size[piece] < _MIN_VOXELS and borders[piece]:
+            join(max(borders[piece], key=lambda j: borders[piece][j][0]), piece)
     return group
+
+
+def _attach_floating(segments: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Give every piece that does not reach down to the table to the piece nearest to it: the handle of a mug."""
+    segments = segments.copy()
+    numbers, size = np.unique(segments[segments >= 0], return_counts=True)
+    for number in numbers[np.argsort(size, kind="stable")]:
+        mine, others = segments == number, (segments >= 0) & (segments != number)
+        if (centres[mine, 2] < _FLOATING).sum() < _FOOT and others.any():
+            distance, nearest = cKDTree(centres[others]).query(centres[mine], distance_upper_bound=_NEIGHBOUR)
+            if np.isfinite(distance).any():
+                segments[mine] = segments[others][nearest[np.argmin(distance)]]
+    return segments
 
 
 def _drop_surroundings(segments: np.ndarray, centres: np.ndarray, region: Delaunay) -> np.ndarray:

@@ -54,9 +54,7 @@ def find_table(
     return table
 
 
-def world_from_table(
-    table: Plane, points_camera: Float[np.ndarray, "n 3"]
-) -> Float[np.ndarray, "4 4"]:
+def world_from_table(table: Plane, points_camera: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "4 4"]:
     """T_world_camera of the world that a table defines.
 
     z is up and 0 on the table; y points away from the camera and x to the right as the camera sees it; the origin

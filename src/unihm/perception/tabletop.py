@@ -19,12 +19,10 @@ _MISS = 5.0  # pixels; a depth camera draws outlines this wide around things
 class Tabletop:
     """Plane, clusters, words: see `table`, `segmentation`, `target` and `completion`."""
 
-    def perceive(
-        self, scene: Scene, instruction: str, point: tuple[int, int] | None = None
-    ) -> PerceivedScene:
+    def perceive(self, scene: Scene, instruction: str, point: tuple[int, int] | None = None) -> PerceivedScene:
         """See `unihm.perception.base.Perception.perceive`."""
         if not instruction.strip():
-            raise ValueError("The instruction is empty; say what to do, for example \"lift the red can\".")
+            raise ValueError('The instruction is empty; say what to do, for example "lift the red can".')
         valid = scene.depth > 0
         if point is not None:
             _check_pixel(point, scene)

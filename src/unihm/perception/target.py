@@ -48,19 +48,21 @@ def color_shares(colors: UInt8[np.ndarray, "n 3"]) -> dict[str, float]:
     chroma = value - low
     safe = np.where(chroma > 0, chroma, 1.0)
     r, g, b = rgb.T
-    sextant = np.where(
-        value == r, (g - b) / safe % 6, np.where(value == g, (b - r) / safe + 2, (r - g) / safe + 4)
-    )
+    sextant = np.where(value == r, (g - b) / safe % 6, np.where(value == g, (b - r) / safe + 2, (r - g) / safe + 4))
     hue, saturation = 60 * sextant, chroma / np.maximum(value, 1e-9)
-    dull = (saturation < 0.25) | (value < 0.15)
-    names = np.full(len(rgb), "red   ", dtype=object)
-    for limit, name in ((12, "red"), (40, "orange"), (72, "yellow"), (165, "green"), (258, "blue")):
-        names[(hue < limit) & (names == "red   ")] = name
-    names[(names == "red   ") & (hue < 300)] = "purple"
-    names[(names == "red   ") & (hue < 340)] = "pink"
-    names[names == "red   "] = "red"
+    limits = (
+        (12, "red"),
+        (40, "orange"),
+        (72, "yellow"),
+        (165, "green"),
+        (258, "blue"),
+        (300, "purple"),
+        (340, "pink"),
+    )
+    names = np.select([hue < limit for limit, _ in limits], [name for _, name in limits], default="red").astype(object)
     names[(names == "orange") & (value < 0.55)] = "brown"
     names[(names == "red") & (saturation < 0.5) & (value > 0.7)] = "pink"
+    dull = (saturation < 0.25) | (value < 0.15)
     names[dull] = np.where(value[dull] < 0.25, "black", np.where(value[dull] > 0.7, "white", "grey"))
     return {name: float((names == name).mean()) for name in _COLORS}
 
@@ -96,7 +98,7 @@ def choose(instruction: str, things: Sequence[Appearance]) -> int:
         raise ValueError("There is nothing on the table, or nothing that the depth camera sees.")
     if len(things) == 1:
         return 0
-    text = re.sub(r"[^a-z' ]+", " ", instruction.lower())
+    text = _about_the_object(instruction)
     left = list(range(len(things)))
     used = []
     for word in dict.fromkeys(_COLOR_WORDS[w] for w in text.split() if w in _COLOR_WORDS):
@@ -116,6 +118,17 @@ def choose(instruction: str, things: Sequence[Appearance]) -> int:
         return left[0]
     said = f"'{', '.join(used)}' fits {len(left)} of them" if used else "the words do not say which"
     raise ValueError(f"{_list(things)} {said[0].upper()}{said[1:]}.")
+
+
+def _about_the_object(instruction: str) -> str:
+    """The instruction in small letters, less the words that say how or where to move."""
+    text = re.sub(r"[^a-z' ]+", " ", instruction.lower())
+    text = re.sub(r"\bfrom (?:the )?(?:left|right|front|near|far|back|top|above|behind)(?: side)?\b", " ", text)
+    text = re.sub(
+        r"\b(?:a )?(?:little|small|tiny) (?:bit|way|distance)\b|\b(?:short|long) (?:way|distance)\b", " ", text
+    )
+    # "Put it on the left" says where to; "lift the one on the left" says which.
+    return re.sub(r"\b(put|place|set)\b(.*?) on (?:the|my|your) (?:left|right)\b", r"\1\2", text)
 
 
 def _extreme(indices: list[int], values: list[float], ratio: bool) -> list[int]:

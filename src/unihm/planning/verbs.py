@@ -15,7 +15,10 @@ FPS = 30.0
 REST_FRAMES = 22
 MOVE_FRAMES = 32
 HOLD_FRAMES = 10
-_LONG_WAY, _MAX_MOVE_FRAMES = 0.3, 44  # m in MOVE_FRAMES; longer ways take proportionally longer, up to 76 frames in all
+_LONG_WAY, _MAX_MOVE_FRAMES = (
+    0.3,
+    44,
+)  # m in MOVE_FRAMES; longer ways take proportionally longer, up to 76 frames in all
 
 _DEFAULT = {"lift": 0.25, "move": 0.2, "push": 0.12}  # m; people in DexYCB lift by 0.29 m (median)
 _LITTLE, _FAR = {"lift": 0.08, "move": 0.08, "push": 0.05}, {"lift": 0.4, "move": 0.35, "push": 0.25}  # m

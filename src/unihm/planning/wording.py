@@ -9,28 +9,26 @@ import numpy as np
 from jaxtyping import Float
 
 _VERBS = {
-    "lift": r"pick|lift|raise|rais|elevate|hoist|grab|grasp|hold|take|get|fetch",
-    "move": r"move|mov|put|place|plac|set|carry|carri|bring|shift|transport|relocate|relocat",
+    "lift": r"pick|lift|raise|rais|elevate|hoist|heave|haul|grab|grasp|grip|seize|hold|take|get|fetch|collect|remove",
+    "move": r"move|mov|put|place|plac|set|carry|carri|bring|hand|shift|transport|relocate|relocat",
     "push": r"push|shove|shov|nudge|nudg|slide|slid|pull|drag",
 }
 _ENDINGS = r"(?:s|es|ed|d|ing|ting|bing|ging)?"
 _REFUSED = (
     r"turn|rotate|spin|twist|pour|throw|toss|drop|open|shake|stack|flip|tilt|insert|hang|squeeze|screw|unscrew|"
-    r"press|cut|wipe|fold|lower|close (?:it|the)|hand (?:it|me|over)"
+    r"press|cut|wipe|fold|lower|close (?:it|the)"
 )
 _DIRECTIONS = {
     "left": r"left(?:ward|wards)?",
     "right": r"right(?:ward|wards)?(?! (?:now|away|here|there)\b)",
-    "away": r"(?<!right )away|forward|forwards|ahead|farther|further",
-    "toward": r"(?:to|towards?) (?:me|us|you|myself|yourself|the (?:camera|viewer))|closer|nearer|here|backwards?|"
-    r"bring(?:ing)? me|towards?(?= (?:my|your)(?:self)?$)",
+    "away": r"(?<!right )away|forward|forwards|ahead|farther|further|to the far side",
+    "toward": r"(?:to|towards?) (?:me|us|you|myself|yourself|the (?:camera|viewer))|to the near side|closer|nearer|here|backwards?|"
+    r"bring(?:ing)? me|hand (?:me|over|it over|it to me)|towards?(?= (?:my|your)(?:self)?$)",
     "up": r"up|upwards?|higher",
 }
 _OPPOSITES = (("left", "right"), ("away", "toward"))
 _UNITS = {"mm": 1e-3, "cm": 1e-2, "m": 1.0, "in": 0.0254}
-_UNIT = (
-    r"(?P<mm>mm|millimet(?:er|re)s?)|(?P<cm>cm|cms|centimet(?:er|re)s?)|(?P<m>m|met(?:er|re)s?)|(?P<in>inch|inches)"
-)
+_UNIT = r"(?P<mm>mm|millimet(?:er|re)s?)|(?P<cm>cm|cms|centimet(?:er|re)s?)|(?P<m>m|met(?:er|re)s?)|(?P<in>inch|inches)"
 _NUMBERS = {
     **{w: i + 1.0 for i, w in enumerate("one two three four five six seven eight nine ten eleven twelve".split())},
     "fifteen": 15.0,
@@ -43,7 +41,13 @@ _NUMBERS = {
     "an": 1.0,
 }
 _NUMBER = r"(?P<number>\d+(?:[.,]\d+)?|" + "|".join(sorted(_NUMBERS, key=len, reverse=True)) + ")"
-_SHORT = r"a little(?: bit)?|a bit|slightly|a tad|barely|gently"
+# How the hand comes and holds is the generator's business and says nothing about the path.
+_MANNER = (
+    r"from (?:the )?(?:left|right|front|near|far|back|top|above|behind)(?: side)?",
+    r"(?:with|between) (?:all )?\w+ fingers",
+    r"close your hand|(?:(?:left|right|whole|your|my|the) )+hands?|hand's width",
+)
+_SHORT = r"a little(?: bit)?|a bit|slightly|a tad|barely"
 _FAR = r"far|a lot|high|way|as (?:far|high) as possible"
 LONGEST = 0.6  # m; about what an arm does without a step
 
@@ -78,6 +82,8 @@ def read(instruction: str) -> Wording:
     refused = re.search(rf"\b(?:{_REFUSED}){_ENDINGS}\b", text)
     if refused:
         raise ValueError(f"'{refused.group()}' is not something this planner can do. {known}")
+    for phrase in _MANNER:
+        text = re.sub(rf"\b(?:{phrase})\b", " ", text)
     verbs = {task: re.findall(rf"\b(?:{stems}){_ENDINGS}\b", text) for task, stems in _VERBS.items()}
     if not any(verbs.values()):
         raise ValueError(f"No known verb in '{instruction}'. {known}")
@@ -92,14 +98,10 @@ def read(instruction: str) -> Wording:
     if task == "move" and not verbs["lift"] and any(d == ("up",) for d, _ in steps) and len(steps) == 1:
         task = "lift"  # "move it up"
     words = " ".join(verbs["push"])
-    return Wording(
-        task=task, steps=steps, pulls=bool(re.search("pull|drag", words)), nudges="nudg" in words
-    )
+    return Wording(task=task, steps=steps, pulls=bool(re.search("pull|drag", words)), nudges="nudg" in words)
 
 
-def direction_vector(
-    direction: str, T_world_camera: Float[np.ndarray, "4 4"]
-) -> Float[np.ndarray, " 3"]:
+def direction_vector(direction: str, T_world_camera: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, " 3"]:
     """Unit vector in the world of a direction as the camera sees it; all but ``up`` are horizontal."""
     if direction == "up":
         return np.array([0.0, 0.0, 1.0])
@@ -143,13 +145,14 @@ def _distance(clause: str) -> float | str | None:
 
 def _without_selection(text: str, task: str) -> str:
     """Take out the words that say which object ("the left can"), not which way."""
-    text = re.sub(r"\b(?:left|right) hand\b", " ", text)
     text = re.sub(
         r"(?<!to )(?<!toward )(?<!towards )\bthe (?:\w+ )?(?:left|right|front|back|rear)(?= (?!by|and|then|a|an|\d)[a-z]+)",
         "the",
         text,
     )
-    without = re.sub(r"\b(?:(?:that is |which is )?on (?:the|my|your) (?:left|right)|in the (?:back|front))\b", " ", text)
+    without = re.sub(
+        r"\b(?:(?:that is |which is )?on (?:the|my|your) (?:left|right)|in the (?:back|front))\b", " ", text
+    )
     others = re.search("|".join(rf"\b(?:{words})\b" for words in _DIRECTIONS.values()), without)
     # "Put it on the left" is a direction, "lift the can on the left" and "move the can on the left away" are not.
     return without if task != "move" or others else text
@@ -157,8 +160,8 @@ def _without_selection(text: str, task: str) -> str:
 
 def _refuse_relations(text: str) -> None:
     relation = re.search(
-        r"\b(?:(?:in)?to the (?:left|right) of|(?:left|right|front) of|next to|beside|behind|between|under|below|"
-        r"on top of|into|inside|onto|near|in front of|over|above|around) (?!me\b|you\b|us\b)(?:the |a |an |my |your )?\w+",
+        r"\b(?:(?:left|right|front|back) of|next to|beside|behind|between|under|below|"
+        r"on top of|into|inside|onto|near(?! side)|over|above) (?!me\b|you\b|us\b|the table|the (?:\w+ )?(?:with|$))(?:the |a |an |my |your )?\w+",
         text,
     )
     if relation:

@@ -36,9 +36,9 @@ class RefinementConfig:
     """Sliding of the two opposed fingertips along the surface, m."""
     reach: float = 0.03
     """Fingertips that the generated motion, once the grasp is found, brings this near the object touch it, m."""
-    grasp: StateSigma = field(default_factory=lambda: StateSigma(palm=0.02, turn=0.2, joint=0.25))
+    grasp: StateSigma = field(default_factory=lambda: StateSigma(palm=0.03, turn=0.3, joint=0.3))
     """Distance of the grasp from the generated pose at the lift."""
-    generated: StateSigma = field(default_factory=lambda: StateSigma(palm=0.01, turn=0.1, joint=0.1))
+    generated: StateSigma = field(default_factory=lambda: StateSigma(palm=0.004, turn=0.04, joint=0.04))
     """Eq. 14: distance of a frame from the generated pose with the grasp's correction faded in."""
     velocity: StateSigma = field(default_factory=lambda: StateSigma(palm=0.004, turn=0.04, joint=0.04))
     """Eq. 15, per frame."""
@@ -54,8 +54,8 @@ class RefinementConfig:
     """Send two fingertips to opposed places at the lift."""
     keep_out: bool = True
     """Keep the hand's body out of the object and off the table."""
-    candidates: int = 4
-    """Opposed places tried per pair of fingers."""
+    candidates: int = 16
+    """Opposed places tried, shared by the pairs of fingers."""
     outer_iterations: int = 3
     """Times that nearest points are searched per frame."""
     inner_iterations: int = 4
@@ -65,6 +65,10 @@ class RefinementConfig:
     step_tolerance: float = 0.05
     """A search after which no entry of the correction moves by more than this part of its prior's sigma is the
     last; about 0.2 mm at the fingertips."""
+
+    def __post_init__(self):
+        if self.temporal not in ("correction", "motion"):
+            raise ValueError(f"temporal is '{self.temporal}', expected 'correction' or 'motion'.")
 
 
 @dataclass(frozen=True, kw_only=True)

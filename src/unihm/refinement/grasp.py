@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
-from unihm.geometry.antipodal import opposing_pairs
+from unihm.geometry.antipodal import nearest_pairs, opposing_pairs
 from unihm.geometry.point_cloud import farthest_point_indices
 from unihm.optimization import residuals
 from unihm.refinement.problem import Anchors, RefinementProblem, minimize_in_box
 
-_SURFACE_POINTS = 400  # of the cloud among which opposed places are searched
+_SURFACE_POINTS = 300  # of the cloud among which opposed places are searched
 _LOWEST = 0.01  # m above the table: lower places cannot be reached by fingers that are about as thick
 _SIGMA_PLACE = 2e-3  # m, while fingertips are first brought to their places
-_OPPOSED = -0.6  # cosine between the contact normals of a grasp that holds
-_TOUCH = 5e-3  # m, largest gap of a fingertip that holds
+# What counts as holding: largest gap of the two tips, m, and cosine between their contact normals. The second row
+# is for hands whose pads cannot face each other on this object; some other part of the fingertip touches then.
+_HOLDS = ((5e-3, -0.75), (12e-3, -0.55))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,15 +50,19 @@ def find_grasp(problem: RefinementProblem) -> Grasp:
     c = _bring(problem, frames, candidates)
     prior = (np.zeros_like(c), problem.sigma(problem.config.grasp))
     selected = np.arange(len(problem.radius))
-    c, solution, _ = problem.minimize(frames, c, prior, selected, candidates, outer_iterations=4)
+    c, solution, _ = problem.minimize(frames, c, prior, selected, candidates, outer_iterations=6)
 
     row = np.arange(len(c))[:, None]
     tips = problem.points(frames, c, np.arange(problem.tips))[row, candidates.fingers]
     gap, _, _ = problem.gaps(tips)
     _, _, normal = problem.distance.query(tips)
     gap = np.abs(gap - problem.radius[candidates.fingers]).max(-1)
-    holds = (gap < _TOUCH) & ((normal[:, 0] * normal[:, 1]).sum(-1) < _OPPOSED)
-    if not holds.any():
+    cosine = (normal[:, 0] * normal[:, 1]).sum(-1)
+    for most, opposed in _HOLDS:
+        holds = (gap < most) & (cosine < opposed)
+        if holds.any():
+            break
+    else:
         return none
     best = int(np.where(holds, solution.cost.numpy(), np.inf).argmin())
     anchors = Anchors(fingers=candidates.fingers[best, None], points=tips[best, None], normals=normal[best, None])
@@ -80,9 +86,11 @@ def _candidates(problem: RefinementProblem) -> Anchors | None:
     if "thumb" in fingers:
         thumb = fingers.index("thumb")
         pairs = [(thumb, b) for b in count if b != thumb]
+    opposed = opposing_pairs(points, normals)
+    each = math.ceil(problem.config.candidates / len(pairs))
     chosen_fingers, chosen_places = [], []
     for a, b in pairs:
-        for place in opposing_pairs(points, normals, tips[a], tips[b], problem.config.candidates):
+        for place in nearest_pairs(points, opposed, tips[a], tips[b], each):
             chosen_fingers.append((a, b))
             chosen_places.append(place)
     if not chosen_fingers:

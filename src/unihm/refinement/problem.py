@@ -26,7 +26,7 @@ _PLANES = 4  # tangent planes that decide which side of the surface a point is o
 _FADE = 6  # power of the contact phase that gates contacts; the contact's precision is hundreds of times the priors',
 # so that with the phase itself as gate, tips would be on the surface as soon as the ramp begins
 _ACTIVE = 0.01  # m: less than one search moves a point
-_NEAR = 0.04  # m: points of the hand farther than this from object and table are left out of a frame
+_NEAR = 0.025  # m: points of the hand farther than this from object and table are left out of a frame
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -89,7 +89,7 @@ class RefinementProblem:
             self.radius = torch.cat([self.radius, radii])
         self.radius = self.radius.numpy()
         self.margin = np.full_like(self.radius, config.clearance)
-        self.margin[: self.tips] = 0.0
+        self.margin[torch.isin(self._links, hand.fingertip_links).numpy()] = 0.0  # they shall touch
 
         palm = np.repeat([config.largest_shift, config.largest_turn], 3)
         palm = np.broadcast_to(palm, (len(motion), 6))
@@ -177,7 +177,7 @@ class RefinementProblem:
         self,
         frames: Int[np.ndarray, " B"],
         start: Float[np.ndarray, "B n"],
-        prior: tuple[Float[np.ndarray, "B n"], Float[np.ndarray, " n"]],
+        prior: tuple[Float[np.ndarray, "#B n"], Float[np.ndarray, " n"]],
         selected: Int[np.ndarray, " k"],
         anchors: Anchors | None,
         *,
@@ -224,7 +224,7 @@ class RefinementProblem:
             touching |= (tips == anchors.fingers[..., None]).any(1)
         # What stays clear during the next few steps has no residual; leaving it out is most of the speed.
         height, _ = self.heights(frames, points)
-        active = (np.minimum(d, height) - self.radius[selected] < _ACTIVE).any(0)
+        active = np.any(np.minimum(d, height) - self.radius[selected] < _ACTIVE, axis=0)
         active[: len(tips)] = True
         return _Frozen(
             selected=selected[active],

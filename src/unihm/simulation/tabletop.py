@@ -33,9 +33,7 @@ _GROUND = np.array([0.33, 0.34, 0.36])
 DEMO = (
     Thing(name="bottle", kind="bottle", size=(0.066, 0.066, 0.17), color=(0.93, 0.75, 0.1), position=(0.0, 0.0)),
     Thing(name="can", kind="can", size=(0.068, 0.068, 0.1), color=(0.78, 0.12, 0.12), position=(-0.19, 0.09)),
-    Thing(
-        name="box", kind="box", size=(0.09, 0.05, 0.13), color=(0.16, 0.33, 0.72), position=(0.2, 0.12), yaw=0.5
-    ),
+    Thing(name="box", kind="box", size=(0.09, 0.05, 0.13), color=(0.16, 0.33, 0.72), position=(0.2, 0.12), yaw=0.5),
 )
 """The built-in scene."""
 

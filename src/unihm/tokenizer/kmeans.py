@@ -13,7 +13,7 @@ def nearest(points: Float[Tensor, "n D"], centroids: Float[Tensor, "k D"]) -> In
     """Index of the nearest centroid by squared Euclidean distance, the lowest index on a tie (Eqs. 1, B4)."""
     # ||p - c||^2 = ||p||^2 - 2 p.c + ||c||^2; the first term is the same for all centroids.
     half = 0.5 * (centroids * centroids).sum(-1)
-    blocks = [(half - block @ centroids.T).argmin(-1) for block in points.split(_BLOCK)]
+    blocks = [torch.addmm(half, block, centroids.T, alpha=-1).argmin(-1) for block in points.split(_BLOCK)]
     return torch.cat(blocks) if blocks else torch.zeros(0, dtype=torch.long, device=points.device)
 
 

@@ -44,7 +44,7 @@ class TokenizerConfig:
     """``residual`` or ``vq``."""
     levels: int = 6
     """L, codes for a chunk."""
-    codes: int = 1024
+    codes: int = 512
     """K, codes to choose from at each level (paper: 8192 at one level)."""
     beta: float = 0.25
     """Weight of the commitment term (paper: 0.25)."""

@@ -66,11 +66,15 @@ class TokenizerTraining:
     """Motions in a batch."""
     max_frames: int = 80
     """Motions are cut to so many frames, a whole number of chunks."""
+    palm_weight: float = 4.0
+    """Weight of the palm's mean squared feature error (its units: 10 cm, and sines of angles)."""
+    joint_weight: float = 1.0
+    """Weight of the joints' mean squared feature error (half ranges)."""
     keypoint_weight: float = 1.0
-    """Weight of the mean keypoint error, in centimetres, beside the squared error of the features."""
+    """Weight of the mean error of keypoints and palm axes, in centimetres."""
     velocity_weight: float = 0.5
-    """Weight of the mean error of keypoint displacements between frames, in centimetres."""
-    keypoint_pairs: int = 8
+    """Weight of the mean error of their displacements between frames, in centimetres."""
+    keypoint_pairs: int = 4
     """Pairs of neighbouring frames of each motion, drawn anew for each batch, at which keypoints are compared."""
     augmentation: Augmentation = field(default_factory=Augmentation)
     """How training motions are varied."""

@@ -18,9 +18,9 @@ from unihm.datasets.episode_store import (
     episode_table,
     hands_in,
     read_episodes,
-    read_manifest,
     read_motions,
 )
+from unihm.datasets.manifest import read_manifest
 from unihm.datasets.splits import split as split_ids
 from unihm.hands.hand import HandModel, load_hand
 from unihm.registry import unknown_name
@@ -68,6 +68,7 @@ def train_tokenizer(
     config = choose(TOKENIZER, preset) if isinstance(preset, str) else preset
     config = _seeded(config, seed)
     data, out = Path(data), Path(out)
+    manifest = read_manifest(data)
     reference = config.tokenizer.reference_hand
     known = hands_in(data)
     if reference not in known:
@@ -98,7 +99,7 @@ def train_tokenizer(
         "split": split,
         "seed": seed,
         "command": f"unihm train tokenizer --data DATA --preset {name} --split {split} --seed {seed}",
-        "data_fingerprint": read_manifest(data)["fingerprint"],
+        "data_fingerprint": manifest["fingerprint"],
         "training_episodes": len(parts["train"]),
         "training_recordings": sorted({recordings[i] for i in parts["train"]}),
         "selection_recordings": sorted({recordings[i] for i in parts["validation"]}),

@@ -3,7 +3,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.generation.conftest import make_request
 from unihm.generation.base import GENERATORS
 
 
@@ -25,7 +24,7 @@ def test_table_of_names():
         ({"top_k": 0}, "top_k is 0"),
     ],
 )
-def test_bad_requests_are_refused_in_one_line(changes, message):
+def test_bad_requests_are_refused_in_one_line(make_request, changes, message):
     with pytest.raises(ValueError, match=message) as error:
         make_request(**changes)
     assert "\n" not in str(error.value)
