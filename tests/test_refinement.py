@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.spatial import KDTree
+
 from unihm.hands.hand import HandModel, list_hands, load_hand
 from unihm.refinement import RefinementConfig, refine
 from unihm.refinement.problem import RefinementProblem
@@ -136,7 +137,7 @@ def test_residual_of_a_frame_agrees_with_finite_differences(small):
     frames, n = np.array([55]), problem.lower.shape[1]
     c = np.random.default_rng(1).normal(0, 0.02, (1, n))
     frozen = problem._freeze(frames, c, np.arange(len(problem.radius)), None)
-    prior = (np.zeros(n), problem.sigma(problem.config.generated))
+    prior = (np.zeros((1, n)), problem.sigma(problem.config.generated))
     _, J = problem._residual(frames, c, prior, None, frozen)
     for i in range(n):
         h = np.zeros_like(c)

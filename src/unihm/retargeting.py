@@ -93,23 +93,23 @@ class RetargetingReport:
 
 
 def retarget(
-    keypoints_world: Sequence[Float[np.ndarray, "_ 21 3"]],
+    keypoints_world: Sequence[np.ndarray],
     hand: HandModel,
     config: RetargetingConfig = RetargetingConfig(),
 ) -> list[HandMotion]:
-    """Retarget sequences of human keypoints to a hand; see `retarget_with_report`."""
+    """Retarget sequences of human keypoints (each (T_i, 21, 3), m) to a hand; see `retarget_with_report`."""
     return retarget_with_report(keypoints_world, hand, config)[0]
 
 
 def retarget_with_report(
-    keypoints_world: Sequence[Float[np.ndarray, "_ 21 3"]],
+    keypoints_world: Sequence[np.ndarray],
     hand: HandModel,
     config: RetargetingConfig = RetargetingConfig(),
 ) -> tuple[list[HandMotion], RetargetingReport]:
     """Retarget sequences of human keypoints to a hand, all in lock step.
 
     Args:
-        keypoints_world: Sequences of T_i frames, m, of a hand on the same side as `hand`.
+        keypoints_world: Sequences of human keypoints, each (T_i, 21, 3), m, of a hand on the same side as `hand`.
         hand: The target.
         config: Weights and limits of the search.
 

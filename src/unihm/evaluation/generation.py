@@ -31,7 +31,7 @@ TEST_PARTS = {"release": ("seen", "unseen")}
 LATER = ("fid", "kid", "diversity", "multimodality")
 """Columns of the table that need the metric encoder, which does not exist yet; they are null."""
 
-_QUICK = 12  # sequences of each part; with two hands and two parts under 40 s
+_QUICK = 6  # sequences of each part; with two hands and two parts under 40 s
 _GIVEN = "initial pose, object cloud and path"
 _GIVEN_WORDS = f"words, {_GIVEN}"
 

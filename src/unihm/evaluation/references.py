@@ -143,23 +143,22 @@ class RidgeRegression:
             shrunk = (s / (s**2 + penalty))[:, None] * uty
             error = np.mean(
                 [
-                    mpjpe_mm(self._as_track(given, output).keypoints_world, track.keypoints_world)
+                    mpjpe_mm(_points(given, self._states(given, output))[:, :-2], track.keypoints_world)
                     for (given, track), output in zip(selection, inputs @ shrunk, strict=True)
                 ]
             )
             if error < best:
                 best, self.penalty, self._coefficients = error, float(penalty), vt.T @ shrunk
 
-    def _as_track(self, given: Given, output: np.ndarray) -> Track:
-        """The regression's output, states at fixed phases, as a motion of the given length."""
+    def _states(self, given: Given, output: np.ndarray) -> np.ndarray:
+        """The regression's output, states at fixed phases, at the frames of a motion."""
         states = (self._y_mean + output).reshape(len(_STATE_PHASES), -1)
-        phases = _lift_phase(len(given), given.lift_frame)
-        return _track(given, _interpolate(phases, _STATE_PHASES, states))
+        return _interpolate(_lift_phase(len(given), given.lift_frame), _STATE_PHASES, states)
 
     def predict(self, given: Given) -> Track:
         """See `Reference`."""
         x = (_features(given) - self._x_mean) / self._x_scale
-        return self._as_track(given, x @ self._coefficients)
+        return _track(given, self._states(given, x @ self._coefficients))
 
 
 def _lift_phase(num_frames: int, lift_frame: int) -> np.ndarray:
@@ -214,16 +213,21 @@ def _states_at(given: Given, track: Track, phases: np.ndarray) -> np.ndarray:
     return _interpolate(_frame_at(phases, len(states), given.lift_frame), frames, states)
 
 
+def _points(given: Given, states: np.ndarray) -> np.ndarray:
+    """World points of states in the moving canonical frame, (T, k + 2, 3): keypoints, wrist, palm origin."""
+    T_world_canonical = given.T_world_canonical
+    points = states[:, :-9].reshape(len(states), -1, 3)
+    return points @ T_world_canonical[:, :3, :3].swapaxes(1, 2) + T_world_canonical[:, None, :3, 3]
+
+
 def _track(given: Given, states: np.ndarray) -> Track:
     """States in the moving canonical frame as a track in the world."""
-    T_world_canonical = given.T_world_canonical
-    R = T_world_canonical[:, :3, :3]
-    points = states[:, :-9].reshape(len(states), -1, 3) @ R.swapaxes(1, 2) + T_world_canonical[:, None, :3, 3]
+    points = _points(given, states)
     # Axes were averaged as plain numbers; the nearest rotation is U diag(1, 1, det(U V^T)) V^T.
     u, _, vt = np.linalg.svd(states[:, -9:].reshape(-1, 3, 3))
     u[:, :, 2] *= np.linalg.det(u @ vt)[:, None]
     T_world_palm = np.tile(np.eye(4), (len(states), 1, 1))
-    T_world_palm[:, :3, :3] = R @ u @ vt
+    T_world_palm[:, :3, :3] = given.T_world_canonical[:, :3, :3] @ u @ vt
     T_world_palm[:, :3, 3] = points[:, -1]
     return Track(keypoints_world=points[:, :-2], wrist_world=points[:, -2], T_world_palm=T_world_palm, fps=given.fps)
 

@@ -107,6 +107,7 @@ def config_of(model: Qwen3Model) -> GeneratorConfig:
         feedforward=body.intermediate_size,
         rope_theta=float(rope.get("rope_theta", 1e6)),  # type: ignore[arg-type]  # a plain dict in practice
         norm_eps=body.rms_norm_eps,
+        word_tokens=None,
         text_width=body.hidden_size,
         attention="causal",
     )

@@ -36,7 +36,7 @@ class GeneratorConfig:
 
     hidden: int = 256
     """Size of the hidden states."""
-    layers: int = 6
+    layers: int = 4
     """Transformer layers."""
     heads: int = 8
     """Query heads."""
@@ -44,8 +44,10 @@ class GeneratorConfig:
     """Key and value heads (grouped-query attention)."""
     head_size: int = 32
     """Dimensions of a head."""
-    feedforward: int = 640
+    feedforward: int = 1024
     """Hidden layer of the gated MLP."""
+    word_tokens: int | None = 4
+    """Tokens that the words are gathered into by attention, which halves the sequence; None keeps every word."""
     cloud_tokens: int = 4
     """Tokens that the object cloud becomes."""
     text_width: int = 384
@@ -100,6 +102,25 @@ class Conditions:
     """Numbers of the hands, in the tokenizer's order."""
 
 
+class WordGatherer(nn.Module):
+    """Token states of any number of words, gathered into a few tokens by learned queries."""
+
+    def __init__(self, text_width: int, width: int, tokens: int, heads: int):
+        super().__init__()
+        self.queries = nn.Parameter(torch.randn(tokens, width) / width**0.5)
+        self.norm = nn.LayerNorm(text_width)
+        self.attention = nn.MultiheadAttention(width, heads, kdim=text_width, vdim=text_width, batch_first=True)
+
+    def forward(self, words: Float[Tensor, "B L w"], mask: Bool[Tensor, "B L"]) -> Float[Tensor, "B k d"]:
+        """Gathered tokens; without any real word the result means nothing and is to be masked."""
+        words = self.norm(words)
+        # Attention over nothing is NaN: where all words are dropped, the first one stands in unseen.
+        hidden = ~mask
+        hidden[:, 0] &= mask.any(dim=1)
+        queries = self.queries.expand(len(words), -1, -1)
+        return self.attention(queries, words, words, key_padding_mask=hidden, need_weights=False)[0]
+
+
 class MotionQwen3(nn.Module):
     """The network: conditions and partly masked latents in, hidden states of the chunks out."""
 
@@ -127,7 +148,10 @@ class MotionQwen3(nn.Module):
         d, latent = config.hidden, codebook.shape[-1]
         self.body = body or Qwen3Model(config.body())
         self.body.embed_tokens = None  # type: ignore[assignment]  # nothing enters as an index
-        self.words = nn.Sequential(nn.LayerNorm(config.text_width), nn.Linear(config.text_width, d))
+        if config.word_tokens is None:
+            self.words = nn.Sequential(nn.LayerNorm(config.text_width), nn.Linear(config.text_width, d))
+        else:
+            self.words = WordGatherer(config.text_width, d, config.word_tokens, config.heads)
         self.cloud = PointNet(d, config.cloud_tokens)
         self.path = TrajectoryEncoder(d, frames_per_chunk)
         self.start = nn.Sequential(nn.Linear(9 + latent, d), nn.GELU(), nn.Linear(d, d))
@@ -149,6 +173,13 @@ class MotionQwen3(nn.Module):
 
     def _drop(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         return self.dropout(output)
+
+    def _read(self, c: Conditions) -> tuple[Tensor, Tensor]:
+        """Word tokens and which of them are real."""
+        if isinstance(self.words, WordGatherer):
+            words = self.words(c.words, c.words_mask)
+            return words, c.words_mask.any(dim=1, keepdim=True).expand(-1, words.shape[1])
+        return self.words(c.words), c.words_mask
 
     def origin(self, conditions: Conditions) -> Float[Tensor, "B N D"]:
         """The linear prior's guess of the latents, from which the head points on."""
@@ -182,8 +213,9 @@ class MotionQwen3(nn.Module):
         pose = torch.cat([METRE * palm[:, :3, 3], rotation_6d(palm[:, :3, :3]), c.start / self.head.scale], dim=-1)
         start = (self.start(pose) + self.hand(c.hand))[:, None]
         shown = torch.where(given[..., None], self.motion(motion / self.head.scale), self.mask_token)
+        words, words_mask = self._read(c)
         segments = [
-            self.words(c.words),
+            words,
             self.cloud(c.points, palm[:, :3, 3]),
             path,
             start,
@@ -191,7 +223,7 @@ class MotionQwen3(nn.Module):
         ]
         exists = chunk_mask(c.lengths, chunks, self.frames_per_chunk)
         masks = [
-            c.words_mask,
+            words_mask,
             c.cloud_given[:, None].expand(-1, self.cloud.tokens),
             exists,
             exists[:, :1],
@@ -200,7 +232,7 @@ class MotionQwen3(nn.Module):
         # A chunk's path token and its hand position share one rotary position: they are the same moment.
         moments = torch.arange(chunks, device=device) + _WORDS + 2
         places = [
-            torch.arange(c.words.shape[1], device=device),
+            torch.arange(words.shape[1], device=device),
             torch.full((self.cloud.tokens,), _WORDS, device=device),
             moments,
             torch.full((1,), _WORDS + 1, device=device),

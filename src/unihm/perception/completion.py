@@ -14,10 +14,12 @@ Guessed points that the camera would have seen, but did not, are taken out again
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from jaxtyping import Float
 from scipy.ndimage import binary_closing, binary_erosion, binary_fill_holes, distance_transform_edt
-from scipy.spatial import ConvexHull, QhullError, cKDTree
+from scipy.spatial import ConvexHull, KDTree, QhullError
 
 from unihm.geometry.camera import Camera
 from unihm.geometry.point_cloud import estimate_normals, resample, voxel_indices
@@ -89,18 +91,19 @@ def symmetry_axes(points: Float[np.ndarray, "n 3"], normals: Float[np.ndarray, "
     return axes
 
 
-def _turned(seen: np.ndarray, normals: np.ndarray, contradicted) -> tuple[np.ndarray, np.ndarray] | None:
+def _turned(
+    seen: np.ndarray, normals: np.ndarray, contradicted: Callable[[np.ndarray], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray] | None:
     """The seen surface after half a turn, less what the image contradicts; None where no axis explains the image."""
     half_turn = np.array([-1.0, -1.0, 1.0])
-    best = None
+    candidates = []
     for axis in symmetry_axes(seen, normals):
         points = seen * half_turn + [2 * axis[0], 2 * axis[1], 0.0]
         # Points that fall on the seen surface agree with the image, whatever side of it noise puts them on.
-        wrong = contradicted(points) & (cKDTree(seen).query(points)[0] > _SLACK)
-        if best is None or wrong.mean() < best[0]:
-            best = (wrong.mean(), points[~wrong], (normals * half_turn)[~wrong])
-    assert best is not None
-    return best[1:] if best[0] < _CONTRADICTED else None
+        wrong = contradicted(points) & (KDTree(seen).query(points)[0] > _SLACK)
+        candidates.append((float(wrong.mean()), points[~wrong], (normals * half_turn)[~wrong]))
+    share, points, outward = min(candidates, key=lambda candidate: candidate[0])
+    return (points, outward) if share < _CONTRADICTED else None
 
 
 def _in_seen_space(points_camera: np.ndarray, depth: np.ndarray, camera: Camera) -> np.ndarray:
@@ -129,9 +132,9 @@ def _walls(shell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     rim = np.argwhere(grid & ~binary_erosion(grid))
     xy = corner + (rim + 0.5) * _CELL
     # The lowest shell point around each rim cell says where the wall begins.
-    near = cKDTree(shell[:, :2]).query_ball_point(xy, 2 * _CELL)
+    near = KDTree(shell[:, :2]).query_ball_point(xy, 2 * _CELL)
     top = np.array([shell[i, 2].min() if i else 0.0 for i in near])
-    inward = np.stack(np.gradient(distance_transform_edt(grid)), axis=-1)[tuple(rim.T)]
+    inward = np.stack(np.gradient(np.asarray(distance_transform_edt(grid))), axis=-1)[tuple(rim.T)]
     length = np.linalg.norm(inward, axis=1, keepdims=True)
     outward = np.where(length > 1e-9, -inward / np.maximum(length, 1e-9), [[1.0, 0.0]])
     levels = np.arange(_SPACING, max(float(top.max()), _SPACING), _SPACING)

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.ndimage import binary_opening, label
 from scipy.sparse import coo_matrix, csgraph
-from scipy.spatial import ConvexHull, Delaunay, QhullError, cKDTree
+from scipy.spatial import ConvexHull, Delaunay, KDTree, QhullError
 
 from unihm.geometry.point_cloud import estimate_normals
 
@@ -49,7 +49,8 @@ def table_region(points_world: Float[np.ndarray, "H W 3"], valid: Bool[np.ndarra
     seen[tuple((cells - corner).T)] = True
     # What stands behind the table crosses its height in a line of cells, which the opening removes; other furniture
     # of the same height is a component of its own.
-    pieces, _ = label(binary_opening(seen, np.ones((3, 3))))
+    pieces = np.zeros(seen.shape, dtype=np.int64)
+    label(binary_opening(seen, np.ones((3, 3))), output=pieces)
     size = np.bincount(pieces.ravel())
     size[0] = 0
     main = (np.argwhere(pieces == np.argmax(size)) + corner + 0.5) * _CELL
@@ -92,7 +93,7 @@ def segment(
 def _join_patches(centres: np.ndarray, camera_position: np.ndarray) -> np.ndarray:
     """A segment number per voxel, -1 for loose points."""
     normals = estimate_normals(centres, 24, camera_position)
-    a, b = cKDTree(centres).query_pairs(_REACH, output_type="ndarray").T
+    a, b = KDTree(centres).query_pairs(_REACH, output_type="ndarray").T
     patch, seeds = _patches(centres, normals, a, b)
     inside = patch >= 0
     size = np.bincount(patch[inside], minlength=seeds)
@@ -197,8 +198,8 @@ def _attach_floating(segments: np.ndarray, centres: np.ndarray) -> np.ndarray:
     for number in numbers[np.argsort(size, kind="stable")]:
         mine, others = segments == number, (segments >= 0) & (segments != number)
         if (centres[mine, 2] < _FLOATING).sum() < _FOOT and others.any():
-            distance, nearest = cKDTree(centres[others]).query(centres[mine], distance_upper_bound=_NEIGHBOUR)
-            if np.isfinite(distance).any():
+            distance, nearest = map(np.asarray, KDTree(centres[others]).query(centres[mine]))
+            if distance.min() < _NEIGHBOUR:
                 segments[mine] = segments[others][nearest[np.argmin(distance)]]
     return segments
 

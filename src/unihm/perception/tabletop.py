@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
 from scipy.spatial import ConvexHull, Delaunay, QhullError
 
 from unihm.perception.completion import complete
@@ -13,6 +12,7 @@ from unihm.perception.target import choose, describe
 from unihm.schema.scene import ObjectCloud, PerceivedScene, Scene
 
 _ABOVE = (0.01, 0.4)  # m; heights of what counts as things when the world's origin is placed
+_TARGET_POINTS, _OTHER_POINTS = 1024, 256  # of the completed clouds; of the others only size and place are of use
 _MISS = 5.0  # pixels; a depth camera draws outlines this wide around things
 
 
@@ -30,31 +30,37 @@ class Tabletop:
         T_world_camera = _world(points_camera[valid], scene.camera.T_world_camera)
         points_world = points_camera @ T_world_camera[:3, :3].T + T_world_camera[:3, 3]
         labels = segment(points_world, valid, T_world_camera[:3, 3])
-        objects = []
-        for label in range(labels.max() + 1):
-            v, u = np.nonzero(labels == label)
-            seen = points_world[v, u]
-            completed, normals = complete(seen, scene.depth, scene.camera, T_world_camera)
-            objects.append(
-                ObjectCloud(
-                    points_world=seen,
-                    colors=scene.color[v, u],
-                    pixels=np.column_stack([u, v]),
-                    completed_points_world=completed,
-                    completed_normals_world=normals,
-                )
-            )
+        objects = [self._object(scene, labels == i, points_world, T_world_camera) for i in range(labels.max() + 1)]
         if point is not None:
             target = _at_pixel(point, labels, points_world, scene)
         else:
             things = [describe(o.completed_points_world, o.colors, T_world_camera) for o in objects]
             target = choose(instruction, things)
+        objects[target] = self._object(scene, labels == target, points_world, T_world_camera, _TARGET_POINTS)
         return PerceivedScene(
             T_world_camera=T_world_camera,
             points_world=points_world[valid],
             colors=scene.color[valid],
             objects=tuple(objects),
             target=target,
+        )
+
+    def _object(
+        self,
+        scene: Scene,
+        mask: np.ndarray,
+        points_world: np.ndarray,
+        T_world_camera: np.ndarray,
+        count: int = _OTHER_POINTS,
+    ) -> ObjectCloud:
+        v, u = np.nonzero(mask)
+        completed, normals = complete(points_world[v, u], scene.depth, scene.camera, T_world_camera, count)
+        return ObjectCloud(
+            points_world=points_world[v, u],
+            colors=scene.color[v, u],
+            pixels=np.column_stack([u, v]),
+            completed_points_world=completed,
+            completed_normals_world=normals,
         )
 
 
@@ -81,9 +87,11 @@ def _at_pixel(point: tuple[int, int], labels: np.ndarray, points_world: np.ndarr
     u, v = point
     if labels.max() < 0:
         raise ValueError("There is nothing on the table, or nothing that the depth camera sees.")
-    distance, (rows, columns) = distance_transform_edt(labels < 0, return_indices=True)
-    if distance[v, u] <= _MISS:
-        return int(labels[rows[v, u], columns[v, u]])
+    pixels = np.argwhere(labels >= 0)
+    distance = np.linalg.norm(pixels - [v, u], axis=1)
+    nearest = int(np.argmin(distance))
+    if distance[nearest] <= _MISS:
+        return int(labels[tuple(pixels[nearest])])
     if scene.depth[v, u] <= 0:
         raise ValueError(f"Point {u},{v} has no depth and lies on no object; choose a pixel inside an object.")
     for label in range(labels.max() + 1):

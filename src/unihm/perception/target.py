@@ -164,4 +164,7 @@ _RELATIVE: tuple[tuple[str, str, Callable[[Appearance], float]], ...] = (
 def _list(things: Sequence[Appearance]) -> str:
     order = sorted(range(len(things)), key=lambda i: things[i].right)
     text = "; ".join(str(things[i]) for i in order)
-    return f"{len(things)} objects on the table, from left to right: {text}. Say which by colour, size or place, or give --point u,v."
+    return (
+        f"{len(things)} objects on the table, from left to right: {text}. "
+        "Say which by colour, size or place, or give --point u,v."
+    )

@@ -22,15 +22,16 @@ _DIRECTIONS = {
     "left": r"left(?:ward|wards)?",
     "right": r"right(?:ward|wards)?(?! (?:now|away|here|there)\b)",
     "away": r"(?<!right )away|forward|forwards|ahead|farther|further|to the far side",
-    "toward": r"(?:to|towards?) (?:me|us|you|myself|yourself|the (?:camera|viewer))|to the near side|closer|nearer|here|backwards?|"
-    r"bring(?:ing)? me|hand (?:me|over|it over|it to me)|towards?(?= (?:my|your)(?:self)?$)",
+    "toward": r"(?:to|towards?) (?:me|us|you|myself|yourself|the (?:camera|viewer))|to the near side|closer|nearer|"
+    r"here|backwards?|bring(?:ing)? me",
     "up": r"up|upwards?|higher",
 }
 _OPPOSITES = (("left", "right"), ("away", "toward"))
 _UNITS = {"mm": 1e-3, "cm": 1e-2, "m": 1.0, "in": 0.0254}
 _UNIT = r"(?P<mm>mm|millimet(?:er|re)s?)|(?P<cm>cm|cms|centimet(?:er|re)s?)|(?P<m>m|met(?:er|re)s?)|(?P<in>inch|inches)"
 _NUMBERS = {
-    **{w: i + 1.0 for i, w in enumerate("one two three four five six seven eight nine ten eleven twelve".split())},
+    **dict(zip(("one", "two", "three", "four", "five", "six", "seven", "eight"), range(1, 9), strict=True)),
+    **dict(zip(("nine", "ten", "eleven", "twelve"), range(9, 13), strict=True)),
     "fifteen": 15.0,
     "twenty": 20.0,
     "thirty": 30.0,
@@ -97,6 +98,8 @@ def read(instruction: str) -> Wording:
     _refuse_contradictions(instruction, steps)
     if task == "move" and not verbs["lift"] and any(d == ("up",) for d, _ in steps) and len(steps) == 1:
         task = "lift"  # "move it up"
+    if task == "move" and any(verb.startswith("hand") for verb in verbs["move"]) and not any(d for d, _ in steps):
+        steps += ((("toward",), None),)  # "hand it over"
     words = " ".join(verbs["push"])
     return Wording(task=task, steps=steps, pulls=bool(re.search("pull|drag", words)), nudges="nudg" in words)
 
@@ -114,7 +117,7 @@ def direction_vector(direction: str, T_world_camera: Float[np.ndarray, "4 4"]) -
 
 
 def _step(clause: str, task: str) -> tuple[tuple[str, ...], float | str | None]:
-    ways = re.sub(r"\b(?:pick|lift|rais|rais|hold|grab|take|get)\w*(?: \w+){0,4}? up\b", " ", clause)
+    ways = re.sub(r"\b(?:pick|lift|rais|hold|grab|take|get)\w*(?: \w+){0,4}? up\b", " ", clause)
     directions = tuple(name for name, words in _DIRECTIONS.items() if re.search(rf"\b(?:{words})\b", ways))
     if re.search(r"\bback\b", ways) and task != "lift":
         raise ValueError("'back' can mean away from the camera or toward it; say 'away' or 'toward me'.")
@@ -146,7 +149,8 @@ def _distance(clause: str) -> float | str | None:
 def _without_selection(text: str, task: str) -> str:
     """Take out the words that say which object ("the left can"), not which way."""
     text = re.sub(
-        r"(?<!to )(?<!toward )(?<!towards )\bthe (?:\w+ )?(?:left|right|front|back|rear)(?= (?!by|and|then|a|an|\d)[a-z]+)",
+        r"(?<!to )(?<!toward )(?<!towards )\bthe (?:\w+ )?(?:left|right|front|back|rear)"
+        r"(?= (?!by|and|then|a|an|\d)[a-z]+)",
         "the",
         text,
     )
@@ -159,9 +163,11 @@ def _without_selection(text: str, task: str) -> str:
 
 
 def _refuse_relations(text: str) -> None:
+    # "Above the table" and "in front of me" name no other object.
+    other = r"(?!me\b|you\b|us\b|the table|two\b)(?:the |a |an |my |your )?\w+"
     relation = re.search(
-        r"\b(?:(?:left|right|front|back) of|next to|beside|behind|between|under|below|"
-        r"on top of|into|inside|onto|near(?! side)|over|above) (?!me\b|you\b|us\b|the table|the (?:\w+ )?(?:with|$))(?:the |a |an |my |your )?\w+",
+        r"\b((left|right|front|back) of|next to|beside|behind|between|under|below|on top of|into|inside|onto|"
+        rf"near(?! side)|(?<!hand )(?<!it )over|above) {other}",
         text,
     )
     if relation:

@@ -1,11 +1,13 @@
 """Our own table with things on it, built with MuJoCo and seen by a simulated depth camera.
 
 Images are made by casting one ray per pixel (``mj_multiRay``) and shading what it hits, not by OpenGL: this needs no
-display, no graphics driver and no GPU, takes about a second, and gives the same bytes on every machine. Depth is exact.
+display, no graphics driver and no GPU, takes about a second, and gives the same image on every machine. Depth is exact.
 
     python -m unihm.simulation.tabletop FOLDER     writes the built-in scene
 """
 
+# pyright: reportAttributeAccessIssue=false
+# (MuJoCo is a compiled module without type stubs.)
 from __future__ import annotations
 
 import sys
@@ -14,7 +16,7 @@ from pathlib import Path
 
 import mujoco
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 from PIL import Image
 
 from unihm.geometry.camera import Camera

@@ -163,7 +163,7 @@ def _sample(part: Part, count: int, rng: np.random.Generator) -> Float[np.ndarra
 def _inside(part: Part, points: np.ndarray) -> Bool[np.ndarray, " n"]:
     scaled = (points - part.position) / part.size
     if part.kind == "box":
-        return (np.abs(scaled) < 1).all(axis=1)
+        return np.all(np.abs(scaled) < 1, axis=1)
     if part.kind == "cylinder":
-        return (np.hypot(scaled[:, 0], scaled[:, 1]) < 1) & (np.abs(scaled[:, 2]) < 1)
-    return (scaled**2).sum(axis=1) < 1
+        return np.logical_and(np.hypot(scaled[:, 0], scaled[:, 1]) < 1, np.abs(scaled[:, 2]) < 1)
+    return np.less(np.square(scaled).sum(axis=1), 1)

@@ -90,11 +90,11 @@ TOKENIZER: Mapping[str, TokenizerTraining] = {
         distillation_epochs=5,
     ),
     "base": TokenizerTraining(
-        reference=LoopConfig(epochs=160, learning_rate=1.5e-3, warmup_steps=100),
-        alignment=LoopConfig(epochs=100, learning_rate=1.5e-3, warmup_steps=100),
-        warmup_epochs=20,
-        refresh_epochs=10,
-        distillation_epochs=15,
+        reference=LoopConfig(epochs=110, learning_rate=1.5e-3, warmup_steps=100),
+        alignment=LoopConfig(epochs=60, learning_rate=1.5e-3, warmup_steps=100),
+        warmup_epochs=10,
+        refresh_epochs=5,
+        distillation_epochs=10,
     ),
     # What Appendix B.2 states: one code of 8192 for a chunk, beta 0.25, rate 1e-4, a refresh every 50 epochs. Its
     # sizes, chunk length and number of epochs are not stated.

@@ -1,4 +1,7 @@
-"""The two stages of tokenizer training (Sec. 3.2, Appendix B.2), over one model and one set of motions."""
+"""The two stages of tokenizer training (Sec. 3.2, Appendix B.2), over one model and one set of motions.
+
+Each stage trains and checkpoints its own parts only, so the hands of stage 2 do not depend on each other's order.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from unihm.hands.hand import HandModel
 from unihm.schema.motion import HandMotion
@@ -54,9 +57,12 @@ class TokenizerStages:
         The first epochs train without quantisation; the codebook then starts as k-means of the latents.
         """
         model, config, hand = self.model, self.config, self.reference_hand
-        model.train_only(model.quantiser, model.encoders[hand], model.decoders[hand])
+        parts = nn.ModuleDict(
+            {"quantiser": model.quantiser, "encoder": model.encoders[hand], "decoder": model.decoders[hand]}
+        )
+        model.train_only(parts)
 
-        def loss(_: SharedVQVAE, batch: Batch, rng: torch.Generator) -> tuple[Tensor, Figures]:
+        def loss(_: nn.ModuleDict, batch: Batch, rng: torch.Generator) -> tuple[Tensor, Figures]:
             x = batch.features[hand]
             z = model.encode(hand, x, batch.mask)
             quantisation = x.new_zeros(())
@@ -70,7 +76,7 @@ class TokenizerStages:
                 "quantisation": quantisation.item(),
             }
 
-        def epoch_end(_: SharedVQVAE, epoch: int, rng: torch.Generator) -> Figures:
+        def epoch_end(_: nn.ModuleDict, epoch: int, rng: torch.Generator) -> Figures:
             figures: dict[str, float] = {}
             started = epoch >= config.warmup_epochs
             if epoch == config.warmup_epochs:
@@ -83,7 +89,7 @@ class TokenizerStages:
             return figures | (self._validate(hand, epoch, config.reference.epochs) if started else {})
 
         fit(
-            model, loss, self._batches((hand,), config.warmup_epochs), config.reference, folder,
+            parts, loss, self._batches((hand,), config.warmup_epochs), config.reference, folder,
             steps_per_epoch=self._steps, resume=resume, on_epoch_end=epoch_end, title=hand, stop_after=stop_after,
         )  # fmt: skip
 
@@ -96,9 +102,10 @@ class TokenizerStages:
         the first epoch on, because another hand's codes are what it will be given (Eq. 6).
         """
         model, config, reference = self.model, self.config, self.reference_hand
-        model.train_only(model.encoders[hand], model.decoders[hand])
+        parts = nn.ModuleDict({"encoder": model.encoders[hand], "decoder": model.decoders[hand]})
+        model.train_only(parts)
 
-        def loss(_: SharedVQVAE, batch: Batch, rng: torch.Generator) -> tuple[Tensor, Figures]:
+        def loss(_: nn.ModuleDict, batch: Batch, rng: torch.Generator) -> tuple[Tensor, Figures]:
             x = batch.features[hand]
             with torch.no_grad():
                 z_reference = model.encode(reference, batch.features[reference], batch.mask)
@@ -117,11 +124,11 @@ class TokenizerStages:
             both = 0.5 * (reconstruction + translation)
             return total_loss(both, own.loss, distillation, config.distillation_weight), figures
 
-        def epoch_end(_: SharedVQVAE, epoch: int, rng: torch.Generator) -> Figures:
+        def epoch_end(_: nn.ModuleDict, epoch: int, rng: torch.Generator) -> Figures:
             return self._validate(hand, epoch, config.alignment.epochs)
 
         fit(
-            model, loss, self._batches((hand, reference), config.distillation_epochs), config.alignment, folder,
+            parts, loss, self._batches((hand, reference), config.distillation_epochs), config.alignment, folder,
             steps_per_epoch=self._steps, resume=resume, on_epoch_end=epoch_end, title=hand,
         )  # fmt: skip
 

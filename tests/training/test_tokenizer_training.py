@@ -12,6 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from unihm.datasets.episode_store import episode_table, write_episodes, write_motions
 from unihm.datasets.splits import split
+from unihm.evaluation.tokenizer import evaluate_tokenizer
 from unihm.hands.hand import load_hand
 from unihm.schema.episode import Episode
 from unihm.schema.motion import HandMotion
@@ -26,7 +27,7 @@ from unihm.training.tokenizer_losses import reconstruction_loss
 from unihm.training.tokenizer_stages import TokenizerStages
 
 REFERENCE, OTHER = "allegro", "panda"
-COUNT = 40
+COUNT = 32
 tiny = TOKENIZER["tiny"]
 CONFIG = replace(
     tiny,
@@ -69,7 +70,9 @@ def scenes() -> tuple[list[Episode], dict[str, dict[str, HandMotion]]]:
                 keypoints_world=np.zeros((frames, 21, 3)), T_world_object=T_world_object,
                 object_points=0.04 * ball, object_normals=ball, T_world_camera=np.eye(4),
                 instructions=("lift the ball",) * 5, contact_frame=frames // 2, lift_frame=frames // 2,
-                attributes={"object_position": "0", "unihm_split": "train"},
+                attributes={
+                    "object_position": "0", "unihm_split": "train", "trial": str(number % 5), "subject_number": "3",
+                },
             )
         )  # fmt: skip
         for hand_name, hand in hands.items():
@@ -205,6 +208,19 @@ def test_figures_by_hand(store):
     assert summary([motion_errors(motion.replace(T_world_palm=turned), motion, hand)])["wrist_deg"] == pytest.approx(7)
     assert keypoints_world(motion, hand).shape == (len(motion), len(hand.keypoint_indices), 3)
     assert canonical_path(motion).shape == (len(motion), 4, 4)
+
+
+def test_the_table_measures_held_out_motions_and_refuses_others(trained, store):
+    out, result = trained
+    tokenizer = load_tokenizer(out / "tokenizer.safetensors")
+    rows = evaluate_tokenizer(store, "release", tokenizer, hands=(OTHER,), selection=True)
+    assert [(row["hand"], row["quantiser"]) for row in rows] == [(OTHER, "residual"), (OTHER, "mean_pose")]
+    assert rows[0]["keypoint_mm"] == pytest.approx(result["rows"][1]["keypoint_mm"])
+    assert rows[1]["keypoint_mm"] == pytest.approx(result["rows"][1]["mean_pose_keypoint_mm"])
+    with pytest.raises(ValueError, match=r"tokenizer was trained on \d+ of 6 test recordings"):
+        evaluate_tokenizer(store, "s0", tokenizer)
+    with pytest.raises(ValueError, match="no recording of part 'seen'"):
+        evaluate_tokenizer(store, "release", tokenizer)
 
 
 def test_bad_input_is_named(store, tmp_path):

@@ -1,0 +1,77 @@
+"""The tokenizer's table: what codes keep of held-out motions, on the hand itself and from hand to hand.
+
+Only codes travel here; the object's path is given, as it is everywhere. A method ``mean_pose`` with no codes at
+all stands beside the tokenizer: the mean of the training motions in the canonical frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from unihm.datasets.episode_store import attach, episode_table, read_episodes, read_motions
+from unihm.datasets.splits import split as split_ids
+from unihm.evaluation.generation import TEST_PARTS, refuse_trained_on
+from unihm.hands.hand import load_hand
+from unihm.schema.motion import HandMotion
+from unihm.tokenizer.figures import mean_pose_errors, tokenizer_figures
+from unihm.tokenizer.tokenizer import Tokenizer
+
+_QUICK = 12  # sequences of each part
+
+
+def evaluate_tokenizer(
+    data: str | Path,
+    split: str,
+    tokenizer: Tokenizer,
+    *,
+    hands: Sequence[str] = (),
+    selection: bool = False,
+    quick: bool = False,
+) -> list[dict[str, Any]]:
+    """Rows with split, hand, quantiser, n (sequences) and the figures of `tokenizer.figures`.
+
+    Args:
+        data: Episode store with motions of the hands.
+        split: A key of `datasets.splits.SPLITS`.
+        tokenizer: What is measured.
+        hands: Hands to measure; empty takes all of the tokenizer. The reference hand is always read.
+        selection: Measure on the recordings kept for choosing between models instead of the test parts.
+        quick: Only some recordings of each part, chosen evenly.
+
+    Raises:
+        ValueError: A test recording was trained on, a part is empty, or a name does not exist.
+    """
+    reference = tokenizer.config.reference_hand
+    names = tuple(hands) or tokenizer.hands
+    records = episode_table(data)
+    parts = ("validation",) if selection else TEST_PARTS.get(split, ("test",))
+    ids = {part: split_ids(split, part, records) for part in (*parts, "train")}
+    if not selection:
+        recordings = {record.id: record.recording for record in records}
+        tested = {recordings[name] for part in parts for name in ids[part]}
+        refuse_trained_on(tested, {"tokenizer": tokenizer.card})
+    models = {name: load_hand(name) for name in {reference, *names}}
+    training = {name: _motions(data, name, ids["train"]) for name in names}
+    rows = []
+    for part in parts:
+        chosen = ids[part][:: max(1, len(ids[part]) // _QUICK)] if quick else ids[part]
+        if not chosen:
+            raise ValueError(f"'{data}' holds no recording of part '{part}' of split '{split}'.")
+        label = split if part == "test" else f"{split}/{part}"
+        motions = {name: _motions(data, name, chosen) for name in dict.fromkeys((*names, reference))}
+        common = {"split": label, "n": len(chosen)}
+        for row in tokenizer_figures(tokenizer, motions, models, reference):
+            if row["hand"] in names:
+                rows.append({**common, "quantiser": tokenizer.config.quantiser, **row})
+        for name in names:
+            none = mean_pose_errors(motions[name], training[name], models[name])
+            rows.append({**common, "hand": name, "quantiser": "mean_pose", "bits_per_frame": 0.0, **none})
+    return rows
+
+
+def _motions(data: str | Path, hand: str, ids: list[str]) -> dict[str, HandMotion]:
+    """Motions of a hand with their objects, in the order of the ids."""
+    found = read_motions(data, hand, ids)
+    return {e.id: attach(found[e.id], e) for e in read_episodes(data, ids)}
