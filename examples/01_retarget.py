@@ -30,10 +30,10 @@ def main() -> None:
     for name in list_hands():
         hand = load_hand(name)
         motions, report = retarget_with_report([keypoints_world], hand)
-        step_deg = np.degrees(np.abs(np.diff(motions[0].qpos, axis=0)).max())
+        step = np.abs(np.diff(motions[0].qpos, axis=0)) / (hand.upper - hand.lower).numpy()
         print(
             f"{name:8s} {len(hand.joint_names):2d} joints   fingertips {report.fingertip_mm:5.2f} mm from the human's "
-            f"(95 %: {report.fingertip_p95_mm:.2f})   largest step {step_deg:.1f} deg   "
+            f"(95 %: {report.fingertip_p95_mm:.2f})   largest step {step.max():.1%} of a joint's range   "
             f"{report.status['CONVERGED']} of {report.frames} frames converged"
         )
 

@@ -60,8 +60,9 @@ class RetargetingConfig:
     palm_orientation_sigma: float = 0.35
     """Palm orientation, rad: how far robot palms lean for the same grasp (20 degrees)."""
     rest_sigma: float = 0.3
-    """Distance from the rest posture as a share of each joint's range. Chosen by trial: at 1.0 a thousandth of the
-    frames had a second minimum and joints jumped by 30 degrees, at 0.3 none had and fingertips lost 0.6 mm."""
+    """Distance from the rest posture as a share of each joint's range. Chosen on 463 DexYCB frames with a five-fingered robot hand:
+    at 1.0 a neighbour's answer was a better start for 0.4 % of them and one step in a hundred exceeded 31 degrees;
+    at 0.3 it never was, steps fell to 14 degrees, and fingertips moved 0.6 mm away."""
     joint_step_sigma: float = 0.1
     """Distance of a joint from its neighbours' mean as a share of its range; halves the mean joint acceleration."""
     palm_step_sigma: float = 0.01

@@ -39,7 +39,7 @@ CONFIG = replace(
     warmup_epochs=3,
     refresh_epochs=3,
     distillation_epochs=2,
-    batch_size=16,
+    batch_size=8,
     keypoint_pairs=1,
 )
 

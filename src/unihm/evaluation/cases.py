@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -20,6 +21,11 @@ from unihm.tokenizer.tokenizer import Tokenizer
 
 RECORDED_HAND = "human"
 """The hand that was recorded; all others are retargeted from it."""
+
+
+@runtime_checkable
+class CodeWriter(Generator, Protocol):
+    """Any generator, as a protocol that can be checked at run time in tests."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +80,7 @@ def track_of(motion: HandMotion, hand: HandModel) -> Track:
 
 
 def generate_motion(
-    case: Case, generator: Generator, tokenizer: Tokenizer, *, instruction: str, seed: int
+    case: Case, generator: CodeWriter, tokenizer: Tokenizer, *, instruction: str, seed: int
 ) -> HandMotion:
     """One sampled motion for a recording, from its words, initial pose, object cloud and path alone."""
     given, motion = case.given, case.motion

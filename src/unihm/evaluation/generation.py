@@ -17,10 +17,9 @@ from tqdm import tqdm
 
 from unihm.datasets.episode_store import episode_table, read_episodes, read_motions
 from unihm.datasets.splits import split as split_ids
-from unihm.evaluation.cases import RECORDED_HAND, Case, case_of, generate_motion, track_of
+from unihm.evaluation.cases import RECORDED_HAND, Case, CodeWriter, case_of, generate_motion, track_of
 from unihm.evaluation.motion_metrics import METRICS, score, summarise
 from unihm.evaluation.references import ConstantPose, NearestNeighbour, Reference, RidgeRegression
-from unihm.generation.base import Generator
 from unihm.hands.hand import HandModel, load_hand
 from unihm.refinement import refine
 from unihm.tokenizer.tokenizer import Tokenizer
@@ -40,7 +39,7 @@ def evaluate_generation(
     data: str | Path,
     split: str,
     hands: Sequence[str],
-    generator: Generator,
+    generator: CodeWriter,
     tokenizer: Tokenizer,
     *,
     seed: int = 0,
@@ -188,7 +187,7 @@ def _add_generated(
     table: _Table,
     test: Sequence[Case],
     hand: HandModel,
-    generator: Generator,
+    generator: CodeWriter,
     tokenizer: Tokenizer,
     seed: int,
     samples: int,
@@ -221,7 +220,7 @@ def _evenly(ids: Sequence[str], count: int) -> list[str]:
     return [ids[int(i)] for i in np.unique(np.linspace(0, len(ids) - 1, count).round())]
 
 
-def _card(generator: Generator) -> Mapping[str, Any]:
+def _card(generator: CodeWriter) -> Mapping[str, Any]:
     card = getattr(generator, "card", None)
     if not isinstance(card, Mapping):
         raise ValueError(f"The generator {type(generator).__name__} has no card that says what it was trained on.")

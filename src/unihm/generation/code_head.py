@@ -50,7 +50,7 @@ class CodeHead(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def point(self, hidden: Float[Tensor, "*batch d"], origin: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch D"]:
-        """mu: where in latent space the chunk lies, told from the linear prior's guess."""
+        """mu: where in latent space the chunk lies, told from the prior's guess."""
         return origin + self.mu(hidden) * self.scale
 
     def logits(

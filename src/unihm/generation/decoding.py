@@ -28,7 +28,7 @@ def sample_codes(
     Args:
         head: Gives the logits.
         hidden: States of the chunks.
-        origin: The linear prior's guess.
+        origin: The prior's guess.
         noise: Gumbel noise, one draw per motion, level and code.
         temperature: 0 takes the most likely code.
         top_k: Only the k most likely codes compete; None is all.

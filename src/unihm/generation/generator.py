@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ KIND = "generator"
 SHIPPED = "generator.safetensors"
 
 
+@runtime_checkable
 class Reader(Protocol):
     """Turns instructions into token states: the sentence encoder, or a language model's own embeddings."""
 

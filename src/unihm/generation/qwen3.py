@@ -2,7 +2,7 @@
 
 The sequence is: token states of the instruction | object cloud tokens | object path tokens | initial hand pose |
 one position per chunk of frames. A hand position holds the latent of its chunk where that is given, and one
-learnable token where it is masked; the path token of its chunk and the linear prior's guess are added, so it
+learnable token where it is masked; the path token of its chunk and the prior's guess are added, so it
 knows its place.
 
 Letters: B batch, L words, n points, T frames, N chunks, d hidden size, D latent size, S sequence length.
@@ -20,7 +20,7 @@ from transformers.models.qwen3.configuration_qwen3 import Qwen3Config
 from transformers.models.qwen3.modeling_qwen3 import Qwen3DecoderLayer, Qwen3Model
 
 from unihm.generation.code_head import CodeHead
-from unihm.generation.linear_prior import LinearPrior
+from unihm.generation.motion_prior import MotionPrior
 from unihm.generation.point_encoder import METRE, PointNet
 from unihm.generation.trajectory_encoder import TrajectoryEncoder
 from unihm.geometry.lie import rotation_6d
@@ -157,7 +157,7 @@ class MotionQwen3(nn.Module):
         self.start = nn.Sequential(nn.Linear(9 + latent, d), nn.GELU(), nn.Linear(d, d))
         self.hand = nn.Embedding(hands, d)
         self.motion = nn.Linear(latent, d)
-        self.prior = LinearPrior(latent)
+        self.prior = MotionPrior(latent)
         self.guess = nn.Linear(latent, d)
         self.segment = nn.Embedding(5, d)
         self.mask_token = nn.Parameter(torch.zeros(d))
@@ -182,7 +182,7 @@ class MotionQwen3(nn.Module):
         return self.words(c.words), c.words_mask
 
     def origin(self, conditions: Conditions) -> Float[Tensor, "B N D"]:
-        """The linear prior's guess of the latents, from which the head points on."""
+        """The prior's guess of the latents, from which the head points on."""
         c = conditions
         start = c.start / self.head.scale
         features = self.prior.features(c.T_world_canonical, c.lengths, c.T_canonical_palm0, start, c.points)

@@ -100,7 +100,8 @@ def _turned(
     for axis in symmetry_axes(seen, normals):
         points = seen * half_turn + [2 * axis[0], 2 * axis[1], 0.0]
         # Points that fall on the seen surface agree with the image, whatever side of it noise puts them on.
-        wrong = contradicted(points) & (KDTree(seen).query(points)[0] > _SLACK)
+        apart: np.ndarray = np.asarray(KDTree(seen).query(points)[0])
+        wrong = contradicted(points) & (apart > _SLACK)
         candidates.append((float(wrong.mean()), points[~wrong], (normals * half_turn)[~wrong]))
     share, points, outward = min(candidates, key=lambda candidate: candidate[0])
     return (points, outward) if share < _CONTRADICTED else None
@@ -134,7 +135,8 @@ def _walls(shell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     # The lowest shell point around each rim cell says where the wall begins.
     near = KDTree(shell[:, :2]).query_ball_point(xy, 2 * _CELL)
     top = np.array([shell[i, 2].min() if i else 0.0 for i in near])
-    inward = np.stack(np.gradient(np.asarray(distance_transform_edt(grid))), axis=-1)[tuple(rim.T)]
+    depth_inside: np.ndarray = np.asarray(distance_transform_edt(grid))
+    inward = np.stack([np.gradient(depth_inside, axis=0), np.gradient(depth_inside, axis=1)], axis=-1)[tuple(rim.T)]
     length = np.linalg.norm(inward, axis=1, keepdims=True)
     outward = np.where(length > 1e-9, -inward / np.maximum(length, 1e-9), [[1.0, 0.0]])
     levels = np.arange(_SPACING, max(float(top.max()), _SPACING), _SPACING)

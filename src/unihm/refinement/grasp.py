@@ -16,6 +16,7 @@ from unihm.refinement.problem import Anchors, RefinementProblem, minimize_in_box
 _SURFACE_POINTS = 300  # of the cloud among which opposed places are searched
 _LOWEST = 0.01  # m above the table: lower places cannot be reached by fingers that are about as thick
 _SIGMA_PLACE = 2e-3  # m, while fingertips are first brought to their places
+_FREEDOM = (1.0, 3.0)  # factors on the sigma of the grasp: where the generated pose is far off, it binds less
 # What counts as holding: largest gap of the two tips, m, and cosine between their contact normals. The second row
 # is for hands whose pads cannot face each other on this object; some other part of the fingertip touches then.
 _HOLDS = ((5e-3, -0.75), (12e-3, -0.55))
@@ -46,11 +47,20 @@ def find_grasp(problem: RefinementProblem) -> Grasp:
     candidates = _candidates(problem)
     if candidates is None:
         return none
+    for freedom in _FREEDOM:
+        grasp = _best(problem, candidates, freedom)
+        if grasp is not None:
+            return grasp
+    return none
+
+
+def _best(problem: RefinementProblem, candidates: Anchors, freedom: float) -> Grasp | None:
+    """The cheapest candidate that holds, where the generated pose binds `freedom` times less; None if none does."""
     frames = np.full(len(candidates.fingers), problem.lift)
-    c = _bring(problem, frames, candidates)
-    prior = (np.zeros_like(c), problem.sigma(problem.config.grasp))
+    sigma = freedom * problem.sigma(problem.config.grasp)
+    c = _bring(problem, frames, candidates, sigma)
     selected = np.arange(len(problem.radius))
-    c, solution, _ = problem.minimize(frames, c, prior, selected, candidates, outer_iterations=6)
+    c, solution, _ = problem.minimize(frames, c, (np.zeros_like(c), sigma), selected, candidates, outer_iterations=6)
 
     row = np.arange(len(c))[:, None]
     tips = problem.points(frames, c, np.arange(problem.tips))[row, candidates.fingers]
@@ -61,12 +71,12 @@ def find_grasp(problem: RefinementProblem) -> Grasp:
     for most, opposed in _HOLDS:
         holds = (gap < most) & (cosine < opposed)
         if holds.any():
-            break
-    else:
-        return none
-    best = int(np.where(holds, solution.cost.numpy(), np.inf).argmin())
-    anchors = Anchors(fingers=candidates.fingers[best, None], points=tips[best, None], normals=normal[best, None])
-    return Grasp(correction=c[best], anchors=anchors)
+            best = int(np.where(holds, solution.cost.numpy(), np.inf).argmin())
+            anchors = Anchors(
+                fingers=candidates.fingers[best, None], points=tips[best, None], normals=normal[best, None]
+            )
+            return Grasp(correction=c[best], anchors=anchors)
+    return None
 
 
 def _candidates(problem: RefinementProblem) -> Anchors | None:
@@ -99,11 +109,12 @@ def _candidates(problem: RefinementProblem) -> Anchors | None:
     return Anchors(fingers=np.array(chosen_fingers), points=points[places], normals=normals[places])
 
 
-def _bring(problem: RefinementProblem, frames: np.ndarray, anchors: Anchors) -> Float[np.ndarray, "B n"]:
+def _bring(
+    problem: RefinementProblem, frames: np.ndarray, anchors: Anchors, sigma: np.ndarray
+) -> Float[np.ndarray, "B n"]:
     """Corrections that bring the two fingertips to their places, through the object if need be."""
     row = np.arange(len(frames))[:, None]
     tips = np.arange(problem.tips)
-    sigma = problem.sigma(problem.config.grasp)
     targets = anchors.points + problem.radius[anchors.fingers][..., None] * anchors.normals
     start = np.zeros_like(problem.lower[frames])
 
