@@ -60,9 +60,10 @@ class RetargetingConfig:
     palm_orientation_sigma: float = 0.35
     """Palm orientation, rad: how far robot palms lean for the same grasp (20 degrees)."""
     rest_sigma: float = 0.3
-    """Distance from the rest posture as a share of each joint's range. Chosen on 463 DexYCB frames with a five-fingered robot hand:
-    at 1.0 a neighbour's answer was a better start for 0.4 % of them and one step in a hundred exceeded 31 degrees;
-    at 0.3 it never was, steps fell to 14 degrees, and fingertips moved 0.6 mm away."""
+    """Distance from the rest posture as a share of each joint's range. Chosen on 463 DexYCB frames
+    with a five-fingered robot hand: at 1.0 a neighbour's answer was a better start for 0.4 % of them and
+    one step in a hundred exceeded 31 degrees; at 0.3 it never was, steps fell to 14
+    degrees, and fingertips moved 0.6 mm away."""
     joint_step_sigma: float = 0.1
     """Distance of a joint from its neighbours' mean as a share of its range; halves the mean joint acceleration."""
     palm_step_sigma: float = 0.01
@@ -107,7 +108,7 @@ def retarget_with_report(
     hand: HandModel,
     config: RetargetingConfig = RetargetingConfig(),
 ) -> tuple[list[HandMotion], RetargetingReport]:
-    """Retarget sequences of human keypoints to a hand, all in lock step.
+    """Retarget sequences of human keypoints to a hand, all frames at once.
 
     Args:
         keypoints_world: Sequences of human keypoints, each (T_i, 21, 3), m, of a hand on the same side as `hand`.

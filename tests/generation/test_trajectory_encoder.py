@@ -10,26 +10,26 @@ from unihm.generation.trajectory_encoder import FEATURES, HIDDEN, TrajectoryEnco
 
 
 def lift(frames: int = 8, rest: int = 3) -> torch.Tensor:
-    """An object at rest that rises 1 cm a frame and turns 0.1 rad a frame about the vertical."""
+    """An object at rest that rises 2 cm a frame and turns 0.1 rad a frame about the vertical."""
     T = np.tile(np.eye(4), (frames, 1, 1))
     moving = np.clip(np.arange(frames) - rest, 0, None)
     T[:, :3, :3] = Rotation.from_rotvec(0.1 * moving[:, None] * [0.0, 0.0, 1.0]).as_matrix()
     T[:, :3, 3] = [0.5, -0.3, 0.06]
-    T[:, 2, 3] += 0.01 * moving
+    T[:, 2, 3] += 0.02 * moving
     return torch.from_numpy(T).float()[None]
 
 
 def test_features_of_a_lift_by_hand():
     x = path_features(lift(), torch.tensor([8]))[0]
     assert x.shape == (8, FEATURES)
-    torch.testing.assert_close(x[:, 2], torch.tensor([0, 0, 0, 0, 0.1, 0.2, 0.3, 0.4]))  # z in units of 10 cm
+    torch.testing.assert_close(x[:, 2], torch.tensor([0, 0, 0, 0, 0.2, 0.4, 0.6, 0.8]))  # z in units of 10 cm
     torch.testing.assert_close(x[:, 12], 0.6 + x[:, 2])  # height above the table
-    torch.testing.assert_close(x[:, 11], torch.tensor([0, 0, 0, 0, 0.4, 0.4, 0.4, 0.4]))  # 4 frames of velocity
+    torch.testing.assert_close(x[:, 11], torch.tensor([0, 0, 0, 0, 0.8, 0.8, 0.8, 0.8]))  # 4 frames of velocity
     torch.testing.assert_close(x[7, 3], torch.tensor(np.cos(0.4) - 1, dtype=torch.float32))
     torch.testing.assert_close(x[:, 13], torch.arange(8) / 30)
     torch.testing.assert_close(x[:, 14], (7 - torch.arange(8)) / 30)
     torch.testing.assert_close(x[:, 15], torch.arange(8) / 7)
-    torch.testing.assert_close(x[:, 16], (torch.arange(8) - 5) / 30)  # more than 1 cm from frame 5 on
+    torch.testing.assert_close(x[:, 16], (torch.arange(8) - 4) / 30)  # more than 1 cm from frame 4 on
 
 
 @settings(max_examples=25, deadline=None)

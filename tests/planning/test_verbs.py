@@ -99,7 +99,9 @@ def test_distance_and_direction_in_any_order(verb, thing, centimetres, unit, way
     words = f"{verb} {thing} " + (f"{distance} {where}" if before else f"{where} by {distance}")
     wording = read(words)
     assert wording.task == ("push" if verb in ("push", "slide") else "move")
-    assert wording.steps == (((way,), centimetres / 100),)
+    ((directions, metres),) = wording.steps
+    assert directions == (way,)
+    assert metres == pytest.approx(centimetres / 100)
 
 
 @pytest.mark.parametrize(

@@ -72,8 +72,8 @@ def test_surface_points_are_what_the_camera_sees(kind):
 
 def test_wrong_input(tmp_path):
     with pytest.raises(ValueError, match=r"Kind of thing 'cann' not found. Did you mean 'can'\?"):
-        render((Thing(name="x", kind="cann", size=(0.1, 0.1, 0.1), color=RED, position=(0, 0)),))
-    can = Thing(name="x", kind="can", size=(0.1, 0.1, 0.1), color=RED, position=(0, 0))
+        render((Thing(name="x", kind="cann", size=(0.1, 0.1, 0.1), color=RED, position=(0.0, 0.0)),))
+    can = Thing(name="x", kind="can", size=(0.1, 0.1, 0.1), color=RED, position=(0.0, 0.0))
     with pytest.raises(ValueError, match="same name"):
         render((can, can))
     (tmp_path / "file").write_text("")

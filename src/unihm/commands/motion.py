@@ -32,7 +32,7 @@ def retarget(
     import numpy as np
 
     from unihm.hands.hand import load_hand
-    from unihm.retargeting import retarget as retarget_all
+    from unihm.retargeting import retarget_with_report
 
     model = load_hand(hand)
     episode = None
@@ -44,7 +44,8 @@ def retarget(
     else:
         keypoints = _keypoints(Path(source))
     start = time.perf_counter()
-    motion = retarget_all([keypoints], model)[0].replace(fps=fps, source=source)
+    motions, search = retarget_with_report([keypoints], model)
+    motion = motions[0].replace(fps=fps, source=source)
     seconds = time.perf_counter() - start
     if episode is not None:
         from unihm.datasets.episode_store import attach
@@ -52,12 +53,12 @@ def retarget(
         motion = attach(motion, episode)
     target = out or Path("out") / f"{Path(source).stem}-{model.name}.npz"
     motion.save(target)
-    error = _fingertip_error_mm(motion, model, keypoints)
     below = np.maximum(np.asarray(model.lower) - motion.qpos, motion.qpos - np.asarray(model.upper))
     facts = {
         "hand": model.name,
         "frames": len(motion),
-        "fingertip_mm": round(error, 3),
+        "fingertip_mm": round(_fingertip_error_mm(motion, model, keypoints), 3),
+        "status": search.status,
         "limit_violations": int((below > 1e-9).any(axis=-1).sum()),
         "ms_per_frame": round(seconds / len(motion) * 1e3, 3),
         "out": str(target),

@@ -53,8 +53,9 @@ def sample_codes(
 
 def gumbel_noise(shape: tuple[int, ...], rng: torch.Generator) -> Tensor:
     """Standard Gumbel noise, float32."""
-    uniform = torch.rand(shape, generator=rng).clamp(min=torch.finfo(torch.float32).tiny)
-    return -torch.log(-torch.log(uniform).clamp(min=torch.finfo(torch.float32).tiny))
+    tiny = torch.finfo(torch.float32).tiny
+    exponential = -torch.log(torch.rand(shape, generator=rng).clamp(min=tiny))
+    return -torch.log(exponential.clamp(min=tiny))
 
 
 @torch.no_grad()

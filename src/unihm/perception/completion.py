@@ -124,7 +124,8 @@ def _footprint(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     cells = np.floor((points[:, :2] - corner) / _CELL).astype(np.int64)
     grid = np.zeros(cells.max(axis=0) + 4, dtype=bool)
     grid[tuple(cells.T)] = True
-    return binary_fill_holes(binary_closing(grid, iterations=2)), corner
+    filled: np.ndarray = np.asarray(binary_fill_holes(binary_closing(grid, iterations=2)), dtype=bool)
+    return filled, corner
 
 
 def _walls(shell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -16,10 +16,13 @@ from unihm.refinement.problem import Anchors, RefinementProblem, minimize_in_box
 _SURFACE_POINTS = 300  # of the cloud among which opposed places are searched
 _LOWEST = 0.01  # m above the table: lower places cannot be reached by fingers that are about as thick
 _SIGMA_PLACE = 2e-3  # m, while fingertips are first brought to their places
+# Cosines of the cones in which opposed places see each other. The nearest places lie at the edge of their cones, so
+# that the normals are then 2 x 20 degrees off; the wider cones are for objects on which nothing opposes as well.
+_CONES = (0.94, 0.8)
 _FREEDOM = (1.0, 3.0)  # factors on the sigma of the grasp: where the generated pose is far off, it binds less
 # What counts as holding: largest gap of the two tips, m, and cosine between their contact normals. The second row
 # is for hands whose pads cannot face each other on this object; some other part of the fingertip touches then.
-_HOLDS = ((5e-3, -0.75), (12e-3, -0.55))
+_HOLDS = ((5e-3, -0.7), (12e-3, -0.55))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +99,9 @@ def _candidates(problem: RefinementProblem) -> Anchors | None:
     if "thumb" in fingers:
         thumb = fingers.index("thumb")
         pairs = [(thumb, b) for b in count if b != thumb]
-    opposed = opposing_pairs(points, normals)
+    opposed = opposing_pairs(points, normals, _CONES[0])
+    if len(opposed) == 0:
+        opposed = opposing_pairs(points, normals, _CONES[1])
     each = math.ceil(problem.config.candidates / len(pairs))
     chosen_fingers, chosen_places = [], []
     for a, b in pairs:

@@ -80,28 +80,28 @@ def surface_points(thing: Thing, count: int, seed: int = 0) -> Float[np.ndarray,
 
 def _can(size, color) -> tuple[Part, ...]:
     w, _, h = size
-    rim = Part(kind="cylinder", size=(0.47 * w, 0.47 * w, 0.002), position=(0, 0, h - 0.002), color=(0.75, 0.75, 0.75))
-    return Part(kind="cylinder", size=(w / 2, w / 2, h / 2 - 0.002), position=(0, 0, h / 2 - 0.002), color=color), rim
+    rim = Part(kind="cylinder", size=(0.47 * w, 0.47 * w, 0.002), position=(0.0, 0.0, h - 0.002), color=(0.75, 0.75, 0.75))
+    return Part(kind="cylinder", size=(w / 2, w / 2, h / 2 - 0.002), position=(0.0, 0.0, h / 2 - 0.002), color=color), rim
 
 
 def _box(size, color) -> tuple[Part, ...]:
     w, d, h = size
-    return (Part(kind="box", size=(w / 2, d / 2, h / 2), position=(0, 0, h / 2), color=color),)
+    return (Part(kind="box", size=(w / 2, d / 2, h / 2), position=(0.0, 0.0, h / 2), color=color),)
 
 
 def _ball(size, color) -> tuple[Part, ...]:
     r = size[0] / 2
-    return (Part(kind="ellipsoid", size=(r, r, r), position=(0, 0, r), color=color),)
+    return (Part(kind="ellipsoid", size=(r, r, r), position=(0.0, 0.0, r), color=color),)
 
 
 def _bottle(size, color) -> tuple[Part, ...]:
     w, _, h = size
     r, cap = w / 2, tuple(0.55 * np.array(color) + [0.35, 0.0, 0.0])
     return (
-        Part(kind="cylinder", size=(r, r, 0.34 * h), position=(0, 0, 0.34 * h), color=color),
-        Part(kind="ellipsoid", size=(r, r, 0.17 * h), position=(0, 0, 0.68 * h), color=color),
-        Part(kind="cylinder", size=(0.36 * r, 0.36 * r, 0.1 * h), position=(0, 0, 0.84 * h), color=color),
-        Part(kind="cylinder", size=(0.44 * r, 0.44 * r, 0.055 * h), position=(0, 0, 0.945 * h), color=cap),
+        Part(kind="cylinder", size=(r, r, 0.34 * h), position=(0.0, 0.0, 0.34 * h), color=color),
+        Part(kind="ellipsoid", size=(r, r, 0.17 * h), position=(0.0, 0.0, 0.68 * h), color=color),
+        Part(kind="cylinder", size=(0.36 * r, 0.36 * r, 0.1 * h), position=(0.0, 0.0, 0.84 * h), color=color),
+        Part(kind="cylinder", size=(0.44 * r, 0.44 * r, 0.055 * h), position=(0.0, 0.0, 0.945 * h), color=cap),
     )
 
 
@@ -110,11 +110,11 @@ def _mug(size, color) -> tuple[Part, ...]:
     r, bar = w / 2, 0.08 * w
     inside = tuple(0.35 * np.array(color))
     return (
-        Part(kind="cylinder", size=(r, r, h / 2), position=(0, 0, h / 2), color=color),
-        Part(kind="cylinder", size=(0.88 * r, 0.88 * r, 0.001), position=(0, 0, h), color=inside),
-        Part(kind="box", size=(0.25 * r, bar, bar), position=(1.2 * r, 0, 0.8 * h), color=color),
-        Part(kind="box", size=(0.25 * r, bar, bar), position=(1.2 * r, 0, 0.32 * h), color=color),
-        Part(kind="box", size=(bar, bar, 0.24 * h + bar), position=(1.45 * r, 0, 0.56 * h), color=color),
+        Part(kind="cylinder", size=(r, r, h / 2), position=(0.0, 0.0, h / 2), color=color),
+        Part(kind="cylinder", size=(0.88 * r, 0.88 * r, 0.001), position=(0.0, 0.0, h), color=inside),
+        Part(kind="box", size=(0.25 * r, bar, bar), position=(1.2 * r, 0.0, 0.8 * h), color=color),
+        Part(kind="box", size=(0.25 * r, bar, bar), position=(1.2 * r, 0.0, 0.32 * h), color=color),
+        Part(kind="box", size=(bar, bar, 0.24 * h + bar), position=(1.45 * r, 0.0, 0.56 * h), color=color),
     )
 
 
