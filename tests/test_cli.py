@@ -45,9 +45,7 @@ def keypoints(tmp_path):
     from unihm.hands.hand import load_hand
 
     hand = load_hand("human")
-    import torch
-
-    q = torch.as_tensor(np.array(hand.rest_qpos, dtype=float)).expand(6, -1)
+    q = hand.rest_qpos.expand(6, -1)
     np.save(tmp_path / "keypoints.npy", hand.keypoints(q).numpy())
     return tmp_path / "keypoints.npy"
 
@@ -209,7 +207,9 @@ def test_words_and_pixels_that_say_nothing(capsys, tmp_path, scene):
     for instruction in ("", "   "):
         assert "nstruction" in refused(capsys, "plan", scene, instruction, "--out", tmp_path / "o")
     assert "U,V" in refused(capsys, "plan", scene, "lift it", "--point", "middle")
-    assert "640" in refused(capsys, "plan", scene, "lift it", "--point", "9000,10", "--out", tmp_path / "o")
+    assert "outside the image" in refused(
+        capsys, "plan", scene, "lift it", "--point", "9000,10", "--out", tmp_path / "o"
+    )
     refused(capsys, "plan", scene, "contemplate the thing", "--point", "320,240", "--out", tmp_path / "o")
     assert "does not exist" in refused(capsys, "plan", tmp_path / "nowhere", "lift it")
 

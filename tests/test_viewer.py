@@ -74,11 +74,11 @@ def motion(tmp_path_factory) -> HandMotion:
 
 def test_html_is_whole_offline_small_and_quick(motion, tmp_path, capsys):
     before = set(threading.enumerate())
-    start = time.perf_counter()
+    start = time.process_time()  # the wall clock of a busy machine tells nothing
     points = np.random.default_rng(0).normal(size=(60_000, 3))
     scene = (points, np.full((60_000, 3), 90, dtype=np.uint8))
     viewer.write_html(motion, tmp_path / "a.html", scene=scene, before=motion)
-    assert time.perf_counter() - start < 8
+    assert time.process_time() - start < 8
     page = (tmp_path / "a.html").read_text()
     assert len(page) < 5e6
     assert page.rstrip().endswith("</html>")

@@ -66,7 +66,7 @@ class InitialPose:
             raise ValueError(f"Initial pose '{path}' needs xyz (3), wxyz (4) and qpos: {error}.") from error
         if vector.shape != (7,) or not np.isfinite(vector).all() or not vector[3:].any():
             raise ValueError(f"Initial pose '{path}' needs finite xyz (3) and a quaternion wxyz (4).")
-        qpos = np.array(hand.rest_qpos, dtype=float)
+        qpos = hand.rest_qpos.numpy().copy()
         for name, angle in value.get("qpos", {}).items():
             if name not in hand.joint_names:
                 raise ValueError(f"Initial pose '{path}': unknown joint '{name}'; {hand.name} has {hand.joint_names}.")
@@ -142,7 +142,7 @@ class Pipeline:
         watch = Stopwatch()
         with watch("perceive_and_plan"):
             perceived, plan = self.plan(scene, instruction, point=point)
-        start = initial_pose or InitialPose(T_world_palm=pregrasp(plan), qpos=np.array(hand.rest_qpos, dtype=float))
+        start = initial_pose or InitialPose(T_world_palm=pregrasp(plan), qpos=hand.rest_qpos.numpy().copy())
         result = self.follow(plan, hand, start, temperature=temperature, seed=seed, watch=watch)
         return PipelineResult(**{**vars(result), "perceived": perceived})
 

@@ -23,8 +23,8 @@ FIELD_OF_VIEW = np.radians(42)
 
 _ELEVATION = np.radians(25)
 _ASPECT = 1.1  # width to height of the narrowest picture that must show everything
-_MARGIN = 0.9  # of the picture is used
-_FINGER = 0.1  # m; fingers reach about as far beyond the palm's origin as the wrist lies behind it
+_MARGIN = 0.93  # of the picture is used
+_HAND = (0.1, 0.05, 0.04)  # m; fingers reach about as far beyond the palm's origin as the wrist lies behind it
 
 
 def link_poses(motion: HandMotion, hand: HandModel) -> Float[np.ndarray, "T nl 4 4"]:
@@ -60,7 +60,9 @@ def camera(motion: HandMotion) -> tuple[Float[np.ndarray, " 3"], Float[np.ndarra
         Position and target in the world, m.
     """
     palms, along = motion.T_world_palm[:, :3, 3], motion.T_world_palm[:, :3, 0]
-    seen = [palms, palms + _FINGER * along, palms - _FINGER * along]
+    corners = np.stack(np.meshgrid(*[(-half, half) for half in _HAND]), axis=-1).reshape(-1, 3)
+    hands = corners @ motion.T_world_palm[:, :3, :3].swapaxes(1, 2) + palms[:, None]
+    seen = [hands.reshape(-1, 3)]
     if motion.object_points is not None and motion.T_world_object is not None:
         some = motion.T_world_object[np.linspace(0, len(motion) - 1, 8).round().astype(int)]
         clouds = motion.object_points @ some[:, :3, :3].swapaxes(1, 2) + some[:, None, :3, 3]
