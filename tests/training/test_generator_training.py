@@ -8,11 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer as Pieces
+from tokenizers import models, pre_tokenizers
+from transformers import Qwen3Config, Qwen3ForCausalLM
 
-from unihm.datasets.episode_store import write_episodes, write_motions
+from unihm.datasets.episode_store import episode_table, write_episodes, write_motions
 from unihm.generation.base import GenerationRequest
 from unihm.generation.decoding import write_codes
 from unihm.generation.generator import load_generator, new_network
+from unihm.generation.language import load_language_generator
 from unihm.generation.qwen3 import GeneratorConfig
 from unihm.hands.hand import list_hands, load_hand
 from unihm.schema.episode import Episode
@@ -106,7 +110,7 @@ def words(texts):
 
 
 def settings(**changes) -> GeneratorTraining:
-    loop = LoopConfig(epochs=200, learning_rate=4e-3, warmup_steps=5, weight_decay=0.0, checkpoint_steps=10_000)
+    loop = LoopConfig(epochs=100, learning_rate=6e-3, warmup_steps=5, weight_decay=0.0, checkpoint_steps=10_000)
     still = Variation(crop=0.0, speed=1.0, yaw_deg=0.0, shift=0.0, partial=0.0, point_noise=0.0)
     fields = {
         "generator": SMALL, "loop": loop, "batch_size": 2, "softness": 0.0, "level_decay": 1.0, "motion_weight": 0.0,
@@ -162,14 +166,35 @@ def test_figures_of_a_perfect_generator_are_zero(tokenizer, monkeypatch):
     assert figures["fpl_mm"] == pytest.approx(10, abs=1e-3)
 
 
-def test_training_from_a_store_to_weights(tokenizer, tmp_path):
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("store")
     episodes, motions = make(8)
-    store = tmp_path / "store"
-    write_episodes(store, episodes)
+    write_episodes(folder, episodes)
     for hand, of_hand in motions.items():
-        write_motions(store, hand, of_hand)
-    loop = replace(GENERATOR["tiny"].loop, epochs=2, warmup_steps=2)
-    config = settings(loop=loop, prior_strength=1e-3, prior_draws=1, variation=Variation(), motion_weight=1.0)
+        write_motions(folder, hand, of_hand)
+    return folder
+
+
+def request() -> GenerationRequest:
+    episodes, _ = make(1)
+    return GenerationRequest(
+        instruction="lift the ball",
+        object_points_canonical=episodes[0].object_points,
+        T_world_canonical=episodes[0].T_world_object,
+        T_canonical_palm0=np.eye(4),
+        hand=HANDS[1],
+        qpos0=load_hand(HANDS[1]).rest_qpos.numpy(),
+    )
+
+
+def brief(epochs: int) -> GeneratorTraining:
+    loop = replace(GENERATOR["tiny"].loop, epochs=epochs, warmup_steps=2)
+    return settings(loop=loop, prior_strength=1e-3, prior_draws=1, variation=Variation(), motion_weight=1.0)
+
+
+def test_training_from_a_store_to_weights(tokenizer, store, tmp_path):
+    config = brief(epochs=2)
     result = train_generator(store, tmp_path / "run", preset=config, seed=5, tokenizer=tokenizer)
     again = train_generator(store, tmp_path / "again", preset=config, seed=5, tokenizer=tokenizer)
     assert again["fingerprint"] == result["fingerprint"]
@@ -177,17 +202,26 @@ def test_training_from_a_store_to_weights(tokenizer, tmp_path):
     card = generator.card
     assert card["tokenizer"] == tokenizer.fingerprint
     assert card["seed"] == 5
-    assert set(card["training_recordings"]) | set(card["selection_recordings"]) == {e.recording for e in episodes}
-    model = load_hand(HANDS[1])
-    request = GenerationRequest(
-        instruction="lift the ball",
-        object_points_canonical=episodes[0].object_points,
-        T_world_canonical=episodes[0].T_world_object,
-        T_canonical_palm0=np.eye(4),
-        hand=HANDS[1],
-        qpos0=model.rest_qpos.numpy(),
+    recordings = {record.recording for record in episode_table(store)}
+    assert set(card["training_recordings"]) | set(card["selection_recordings"]) == recordings
+    assert generator.generate(request()).shape == (3, 3)
+
+
+def test_training_around_a_pretrained_language_model(tokenizer, store, tmp_path):
+    pieces = Pieces(models.WordLevel({"lift": 0, "raise": 1, "the": 2, "ball": 3, "?": 4}, unk_token="?"))
+    pieces.pre_tokenizer = pre_tokenizers.Whitespace()
+    body = Qwen3Config(
+        vocab_size=5, hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=1, head_dim=16, tie_word_embeddings=True,
+    )  # fmt: skip
+    Qwen3ForCausalLM(body).save_pretrained(tmp_path / "base")
+    pieces.save(str(tmp_path / "base" / "tokenizer.json"))
+    result = train_generator(
+        store, tmp_path / "run", preset=brief(epochs=1), tokenizer=tokenizer, language=tmp_path / "base"
     )
-    assert generator.generate(request).shape == (3, 3)
+    generator = load_language_generator(result["weights"], tokenizer=tokenizer)
+    assert generator.network.config.attention == "causal"
+    assert generator.generate(request()).shape == (3, 3)
 
 
 def test_a_lacking_motion_and_an_unknown_preset_are_refused(tokenizer, tmp_path):

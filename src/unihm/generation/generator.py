@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from transformers.models.qwen3.modeling_qwen3 import Qwen3Model
 
 from unihm.generation.base import GenerationRequest
 from unihm.generation.decoding import write_codes
@@ -167,10 +168,14 @@ def read_generator(path: str | Path, tokenizer: Tokenizer) -> tuple[MotionQwen3,
     return network.eval(), card
 
 
-def new_network(config: GeneratorConfig, tokenizer: Tokenizer) -> MotionQwen3:
-    """A network with random weights for the codes of a tokenizer."""
+def new_network(config: GeneratorConfig, tokenizer: Tokenizer, body: Qwen3Model | None = None) -> MotionQwen3:
+    """A network for the codes of a tokenizer: random weights, or random ones around a given transformer."""
     return MotionQwen3(
-        config, tokenizer.codebook, hands=len(tokenizer.hands), frames_per_chunk=tokenizer.frames_per_chunk
+        config,
+        tokenizer.codebook,
+        hands=len(tokenizer.hands),
+        frames_per_chunk=tokenizer.frames_per_chunk,
+        body=body,
     )
 
 

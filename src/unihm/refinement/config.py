@@ -19,8 +19,8 @@ class StateSigma:
 
 @dataclass(frozen=True, kw_only=True)
 class RefinementConfig:
-    """Strength of every term. Where no source is named, the value was chosen on analytic objects and on DexYCB
-    motions of its training half, so that fingertips touch while fingers, not the wrist, do most of the moving.
+    """Strength of every term. Where no source is named, the value was chosen on analytic objects (sphere, box, can),
+    so that fingertips touch while fingers, not the wrist, do most of the moving.
     """
 
     sigma_contact: float = 1e-3

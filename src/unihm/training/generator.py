@@ -23,6 +23,7 @@ from unihm.generation.generator import (
     new_network,
     start_latent,
 )
+from unihm.generation.language import OwnWords, config_of, load_language_generator, load_qwen3, save_words
 from unihm.generation.mask_schedule import MaskSchedule, draw_given
 from unihm.generation.qwen3 import Conditions, GeneratorConfig, MotionQwen3
 from unihm.generation.text_encoder import load_text_encoder
@@ -109,6 +110,7 @@ def train_generator(
     seed: int = 0,
     resume: bool = False,
     tokenizer: str | Path | Tokenizer | None = None,
+    language: str | Path | None = None,
 ) -> dict[str, Any]:
     """Train on the train part of a split; the validation part chooses the epoch that is kept.
 
@@ -120,6 +122,8 @@ def train_generator(
         seed: Seed of everything random.
         resume: Go on from the checkpoint in `out`.
         tokenizer: Weights whose codes are learned; None is the shipped ones.
+        language: Folder or hub id of a pretrained Qwen3 to train with its own words (`qwen3-0.6b`); None trains
+            the sizes of the preset from random weights.
 
     Returns:
         Where the weights are, their fingerprint, and the figures on the validation part.
@@ -137,10 +141,12 @@ def train_generator(
     sets = {part: _load(data, tokenizer, ids, config) for part, ids in parts.items() if ids}
     if "train" not in sets:
         raise ValueError(f"Split '{split}' has no training episodes in '{data}'.")
+    body, reader = (None, load_text_encoder()) if language is None else load_qwen3(language)
+    if body is not None:
+        config = replace(config, generator=config_of(body))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = new_network(config.generator, tokenizer)
-    reader = load_text_encoder()
+        network = new_network(config.generator, tokenizer, body)
     task = GeneratorTask(tokenizer, reader, sets["train"], config)
     task.fit_prior(network)
     progress = fit(
@@ -170,7 +176,10 @@ def train_generator(
     }
     path = out / SHIPPED
     fingerprint = Qwen3Generator(network, tokenizer, reader).save(path, card)
-    stored = load_generator(path, tokenizer=tokenizer)
+    if isinstance(reader, OwnWords):
+        save_words(path, reader)
+    load = load_generator if language is None else load_language_generator
+    stored = load(path, tokenizer=tokenizer)
     figures: Mapping[str, float] = {}
     if "validation" in sets:
         figures = motion_errors(stored.network, sets["validation"], tokenizer, reader)
