@@ -12,6 +12,7 @@ import urllib.request
 
 import numpy as np
 import pytest
+from viser.infra import StateSerializer
 
 from unihm import viewer
 from unihm.hands.hand import load_hand
@@ -93,9 +94,9 @@ def test_html_is_whole_offline_small_and_quick(motion, tmp_path, capsys):
 
 def test_html_records_every_frame(motion, tmp_path, monkeypatch):
     sleeps = []
-    original = player.viser.infra.StateSerializer.insert_sleep
+    original = StateSerializer.insert_sleep
     monkeypatch.setattr(
-        player.viser.infra.StateSerializer,
+        StateSerializer,
         "insert_sleep",
         lambda self, seconds: (sleeps.append(seconds), original(self, seconds))[1],
     )

@@ -127,7 +127,7 @@ class _Oracle:
     """Knows the codes of every test motion, finds the motion by its path, and records what it was asked."""
 
     def __init__(self, codes):
-        self.card = {"recordings": ["recording-02"]}
+        self.card: dict | None = {"recordings": ["recording-02"]}
         self.requests = []
         self.codes = codes
 
@@ -227,6 +227,7 @@ def test_generated_motion_carries_the_object(store, tokenizer, made_codes):
     assert len(made) == len(episode)
     assert made.contact_phase is not None
     assert made.contact_phase[0] < made.contact_phase[-1] == 1
+    assert made.T_world_object is not None
     np.testing.assert_allclose(made.T_world_object, episode.T_world_object)
 
 

@@ -84,7 +84,9 @@ def test_score_and_summary():
     worse = metrics.score(_track(keypoints + 0.01), _track(keypoints))
     summary = metrics.summarise([perfect, worse])
     assert summary["mpjpe_mm"] == pytest.approx(1e3 * np.sqrt(3e-4) / 2)
-    low, high = summary["mpjpe_mm_ci"]
+    interval = summary["mpjpe_mm_ci"]
+    assert isinstance(interval, list)
+    low, high = interval
     assert low == pytest.approx(0)
     assert high == pytest.approx(1e3 * np.sqrt(3e-4))
 

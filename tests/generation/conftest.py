@@ -28,8 +28,8 @@ def build_tokenizer(fingerprint: str = "random", seed: int = 0, **sizes) -> Toke
     return Tokenizer(model, fingerprint=fingerprint)
 
 
-def build_request(seed: int = 0, frames: int = 10, **changes) -> GenerationRequest:
-    rng = np.random.default_rng(seed)
+def build_request(frames: int = 10, **changes) -> GenerationRequest:
+    rng = np.random.default_rng(0)
     path = np.tile(np.eye(4), (frames, 1, 1))
     path[:, :3, 3] = [0.3, -0.2, 0.05]
     path[:, 2, 3] += np.linspace(0, 0.2, frames)

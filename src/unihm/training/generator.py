@@ -84,7 +84,7 @@ GENERATOR: Mapping[str, GeneratorTraining] = {
     ),
     "base": GeneratorTraining(
         loop=LoopConfig(epochs=14, learning_rate=1e-3, warmup_steps=40, weight_decay=0.05, best="mpjpe_mm"),
-        motion_weight=4.0,
+        motion_weight=20.0,
         # Differs from the paper: its curriculum shows a wholly masked motion, the only kind there is at generation,
         # in the last fifth alone. With so few epochs that is too late.
         always_masked=0.7,
