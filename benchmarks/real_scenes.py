@@ -25,7 +25,13 @@ from unihm.schema.storage import write_json
 HANDS = ("shadow", "allegro", "panda")
 LIMIT_MM = 15.0
 # One graspable object a scene, as a pixel (u, v) on it, and words that do not name it.
-CASES: dict[str, tuple[tuple[int, int], str]] = {}
+CASES: dict[str, tuple[tuple[int, int], str]] = {
+    "scene1": ((360, 330), "Lift this."),  # mustard bottle, upright
+    "scene2": ((250, 350), "Pick this up."),  # sugar box, lying: 4 cm high, 9 cm wide
+    "scene3": ((225, 390), "Raise this slowly."),  # tomato soup can
+    "scene4": ((390, 380), "Grab this and lift it."),  # mustard bottle, upright
+    "scene5": ((165, 230), "Lift this high."),  # bleach bottle, upright
+}
 
 
 def run(data: Path, out: Path, hands: tuple[str, ...], seed: int) -> list[dict]:

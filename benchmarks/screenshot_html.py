@@ -74,7 +74,7 @@ def screenshot(page: Path, time: float, picture: Path, size: tuple[int, int] = (
 
 def main() -> None:
     """Read the command line, take the pictures, print their paths."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("page", type=Path, help="HTML file")
     parser.add_argument("times", type=float, nargs="+", help="times of the motion, s")
     parser.add_argument("--out", type=Path, default=Path("out/screenshots"), help="folder for the pictures")

@@ -35,7 +35,7 @@ from unihm.training.generator_data import ConditionedMotions, Variation
 from unihm.training.loop import LoopConfig, fit
 from unihm.training.tokenizer import hand_features
 
-SMALL = GeneratorConfig(hidden=32, layers=2, heads=2, kv_heads=1, head_size=16, feedforward=64, dropout=0.0)
+SMALL = GeneratorConfig(hidden=32, layers=1, heads=2, kv_heads=1, head_size=16, feedforward=64, dropout=0.0)
 HANDS = tuple(sorted(list_hands(), key=lambda name: len(load_hand(name).joint_names))[:2])
 
 

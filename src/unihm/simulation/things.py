@@ -80,8 +80,12 @@ def surface_points(thing: Thing, count: int, seed: int = 0) -> Float[np.ndarray,
 
 def _can(size, color) -> tuple[Part, ...]:
     w, _, h = size
-    rim = Part(kind="cylinder", size=(0.47 * w, 0.47 * w, 0.002), position=(0.0, 0.0, h - 0.002), color=(0.75, 0.75, 0.75))
-    return Part(kind="cylinder", size=(w / 2, w / 2, h / 2 - 0.002), position=(0.0, 0.0, h / 2 - 0.002), color=color), rim
+    rim = Part(
+        kind="cylinder", size=(0.47 * w, 0.47 * w, 0.002), position=(0.0, 0.0, h - 0.002), color=(0.75, 0.75, 0.75)
+    )
+    return Part(
+        kind="cylinder", size=(w / 2, w / 2, h / 2 - 0.002), position=(0.0, 0.0, h / 2 - 0.002), color=color
+    ), rim
 
 
 def _box(size, color) -> tuple[Part, ...]:

@@ -27,19 +27,19 @@ STORED_POINTS = 512
 class Variation:
     """How recorded motions are varied in training."""
 
-    crop: float = 0.5
+    crop: float = 0.3
     """Share of motions that start later than recorded, so that there are more initial poses than recordings."""
-    crop_share: float = 0.3
+    crop_share: float = 0.2
     """At most this share of a motion is cut off at its start."""
-    speed: float = 1.2
+    speed: float = 1.1
     """Motions run up to so much faster or slower."""
-    yaw_deg: float = 8.0
+    yaw_deg: float = 4.0
     """Standard deviation of a turn of the canonical frame about the vertical."""
-    shift: float = 0.012
+    shift: float = 0.006
     """m; standard deviation of a displacement of the canonical frame: a perceived cloud is not the true one."""
     points: int = 256
     """Points drawn from the cloud."""
-    partial: float = 0.3
+    partial: float = 0.2
     """Share of clouds that lose the part behind a random plane, as seen from one side."""
     point_noise: float = 0.002
     """m; standard deviation of the noise on each point."""

@@ -84,10 +84,10 @@ TOKENIZER: Mapping[str, TokenizerTraining] = {
     "tiny": TokenizerTraining(
         tokenizer=TokenizerConfig(latent=16, width=48, encoder_blocks=1, decoder_blocks=1, levels=4, codes=128),
         reference=LoopConfig(epochs=24, learning_rate=4e-3, warmup_steps=20),
-        alignment=LoopConfig(epochs=12, learning_rate=4e-3, warmup_steps=20),
+        alignment=LoopConfig(epochs=8, learning_rate=4e-3, warmup_steps=20),
         warmup_epochs=4,
         refresh_epochs=4,
-        distillation_epochs=3,
+        distillation_epochs=2,
     ),
     "base": TokenizerTraining(
         reference=LoopConfig(epochs=110, learning_rate=1.5e-3, warmup_steps=100),

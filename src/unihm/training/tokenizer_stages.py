@@ -24,7 +24,7 @@ from unihm.training.tokenizer_data import Batch, PairedMotions
 from unihm.training.tokenizer_losses import reconstruction_loss
 
 _LAST_REFRESH = 0.8  # share of stage 1 after which the codebook may only settle
-_VALIDATIONS = 10  # times a stage is measured on held-out motions
+_VALIDATIONS = 5  # times a stage is measured on held-out motions
 
 
 class TokenizerStages:
