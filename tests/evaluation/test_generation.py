@@ -154,7 +154,7 @@ def unrefined(monkeypatch):
 
 def test_rows_are_the_contract(store, tokenizer, made_codes, unrefined):
     oracle = _Oracle(made_codes)
-    rows = evaluate_generation(store, "release", HANDS, oracle, tokenizer, samples=2, progress=False)
+    rows = evaluate_generation(store, "release", HANDS, oracle, tokenizer, samples=2, progress=False, workers=1)
     assert {(r["split"], r["hand"]) for r in rows} == {
         (f"release/{part}", hand) for part in ("seen", "unseen") for hand in HANDS
     }
@@ -186,7 +186,7 @@ def test_rows_are_the_contract(store, tokenizer, made_codes, unrefined):
 
 def test_the_generator_is_given_the_start_and_the_path_and_no_more(store, tokenizer, made_codes, unrefined):
     oracle = _Oracle(made_codes)
-    evaluate_generation(store, "release", ["shadow"], oracle, tokenizer, seed=5, samples=2, progress=False)
+    evaluate_generation(store, "release", ["shadow"], oracle, tokenizer, seed=5, samples=2, progress=False, workers=1)
     assert len(oracle.requests) == 2 * 7
     first, second = oracle.requests[:2]
     assert (first.seed, second.seed) == (5, 6)
@@ -234,7 +234,9 @@ def test_generated_motion_carries_the_object(store, tokenizer, made_codes):
 def test_quick_is_the_same_on_fewer(store, tokenizer, made_codes, unrefined, monkeypatch):
     monkeypatch.setattr(generation, "_QUICK", 2)
     oracle = _Oracle(made_codes)
-    rows = evaluate_generation(store, "release", ["shadow"], oracle, tokenizer, samples=3, quick=True, progress=False)
+    rows = evaluate_generation(
+        store, "release", ["shadow"], oracle, tokenizer, samples=3, quick=True, progress=False, workers=1
+    )
     assert {row["n"] for row in rows} == {2}
     assert {row["samples"] for row in rows} == {1}
 
@@ -243,23 +245,43 @@ def test_recordings_that_were_trained_on_are_refused(store, tokenizer, made_code
     oracle = _Oracle(made_codes)
     oracle.card = {"recordings": ["recording-02", "recording-38"]}
     with pytest.raises(ValueError, match=r"generator was trained on 1 of 7 test recordings, among them recording-38"):
-        evaluate_generation(store, "release", HANDS, oracle, tokenizer, progress=False)
+        evaluate_generation(store, "release", HANDS, oracle, tokenizer, progress=False, workers=1)
     with pytest.raises(ValueError, match="tokenizer was trained on"):
         refuse_trained_on({"a"}, {"tokenizer": {"selection_recordings": ["a"]}, "generator": {"recordings": ["b"]}})
     with pytest.raises(ValueError, match="lists no training recordings"):
         refuse_trained_on({"a"}, {"tokenizer": {"licence": "none"}})
     oracle.card = None
     with pytest.raises(ValueError, match="has no card"):
-        evaluate_generation(store, "release", HANDS, oracle, tokenizer, progress=False)
+        evaluate_generation(store, "release", HANDS, oracle, tokenizer, progress=False, workers=1)
 
 
 def test_wrong_names_are_refused(store, tokenizer, made_codes):
     oracle = _Oracle(made_codes)
     with pytest.raises(ValueError, match=r"Split 'relase' not found\. Did you mean 'release'"):
-        evaluate_generation(store, "relase", HANDS, oracle, tokenizer, progress=False)
+        evaluate_generation(store, "relase", HANDS, oracle, tokenizer, progress=False, workers=1)
     with pytest.raises(ValueError, match=r"Hand 'shadw' not found\. Did you mean 'shadow'"):
-        evaluate_generation(store, "release", ["shadw"], oracle, tokenizer, progress=False)
+        evaluate_generation(store, "release", ["shadw"], oracle, tokenizer, progress=False, workers=1)
     with pytest.raises(ValueError, match="samples"):
-        evaluate_generation(store, "release", HANDS, oracle, tokenizer, samples=0, progress=False)
+        evaluate_generation(store, "release", HANDS, oracle, tokenizer, samples=0, progress=False, workers=1)
     with pytest.raises(ValueError, match="not a unihm data set"):
-        evaluate_generation(store / "nowhere", "release", HANDS, oracle, tokenizer, progress=False)
+        evaluate_generation(store / "nowhere", "release", HANDS, oracle, tokenizer, progress=False, workers=1)
+
+
+def test_refinement_in_processes_is_refinement_here(store, tokenizer, made_codes):
+    """The real refinement, in order, whatever the number of processes."""
+    ids = ["made/37", "made/38"]
+    episodes, motions = read_episodes(store, ids), read_motions(store, "shadow", ids)
+    whole = [case_of(e, motions[e.id], load_hand("shadow")).motion for e in episodes]
+    short = [
+        m.replace(
+            qpos=m.qpos[7:10],
+            T_world_palm=m.T_world_palm[7:10],
+            T_world_object=np.asarray(m.T_world_object)[7:10],
+            contact_phase=np.asarray(m.contact_phase)[7:10],
+        )
+        for m in whole
+    ]
+    with generation._refiner(1) as here, generation._refiner(2) as there:
+        for a, b in zip(here(short), there(short), strict=True):
+            np.testing.assert_allclose(a.qpos, b.qpos, atol=1e-9)
+            np.testing.assert_allclose(a.T_world_palm, b.T_world_palm, atol=1e-9)

@@ -30,7 +30,7 @@ _PER_KNOT = 9
 _REST = 9 + 6 + 2  # palm pose, box, height, duration
 RANDOM_FEATURES = 1024
 RANK = 96
-"""Directions in which motions differ; more than these hold less than a hundredth of the variance."""
+"""Directions in which motions differ that are kept, those of the largest variance; not tuned."""
 
 
 class MotionPrior(nn.Module):

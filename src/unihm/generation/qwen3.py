@@ -47,7 +47,7 @@ class GeneratorConfig:
     feedforward: int = 1024
     """Hidden layer of the gated MLP."""
     word_tokens: int | None = 4
-    """Tokens that the words are gathered into by attention, which halves the sequence; None keeps every word."""
+    """Tokens that the words are gathered into by attention, which shortens the sequence; None keeps every word."""
     cloud_tokens: int = 4
     """Tokens that the object cloud becomes."""
     text_width: int = 384
