@@ -233,6 +233,8 @@ def _refiner(workers: int | None) -> Iterator[Callable[[Sequence[HandMotion]], I
         return
     # Not forked: a fork inherits the locks of torch's threads, and may wait for one for ever.
     with ProcessPoolExecutor(workers, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        for _ in range(workers):
+            pool.submit(os.getpid)  # processes start now, beside the reading of the data, not at the first motion
         yield lambda motions: pool.map(_refined, motions)
 
 

@@ -30,7 +30,11 @@ class Tabletop:
         T_world_camera = _world(points_camera[valid], scene.camera.T_world_camera)
         points_world = points_camera @ T_world_camera[:3, :3].T + T_world_camera[:3, 3]
         labels = segment(points_world, valid, T_world_camera[:3, 3])
-        objects = [self._object(scene, labels == i, points_world, T_world_camera) for i in range(labels.max() + 1)]
+        # Words compare whole things with each other; a pixel needs the far side of its own thing alone.
+        count = _OTHER_POINTS if point is None else 0
+        objects = [
+            self._object(scene, labels == i, points_world, T_world_camera, count) for i in range(labels.max() + 1)
+        ]
         if point is not None:
             target = _at_pixel(point, labels, points_world, scene)
         else:
@@ -51,10 +55,12 @@ class Tabletop:
         mask: np.ndarray,
         points_world: np.ndarray,
         T_world_camera: np.ndarray,
-        count: int = _OTHER_POINTS,
+        count: int,
     ) -> ObjectCloud:
         v, u = np.nonzero(mask)
-        completed, normals = complete(points_world[v, u], scene.depth, scene.camera, T_world_camera, count)
+        completed = normals = np.zeros((0, 3))
+        if count:
+            completed, normals = complete(points_world[v, u], scene.depth, scene.camera, T_world_camera, count)
         return ObjectCloud(
             points_world=points_world[v, u],
             colors=scene.color[v, u],

@@ -29,10 +29,14 @@ from scipy.spatial.transform import Rotation
 from unihm.hands.hand import HandModel
 from unihm.optimization import residuals
 from unihm.optimization.levenberg_marquardt import Status
-from unihm.refinement.config import RefinementConfig, RefinementReport
+from unihm.refinement.config import Effort, RefinementConfig, RefinementReport
 from unihm.refinement.grasp import Grasp, find_grasp
 from unihm.refinement.problem import RefinementProblem
 from unihm.schema.motion import HandMotion
+
+# Once the hand holds, a frame's correction is nearly that of the frame before: a short search follows it.
+_SETTLING = 6  # frames
+_STEADY = Effort(outer_iterations=1, inner_iterations=3, cost_tolerance=1e-2)
 
 
 def refine(
@@ -98,7 +102,10 @@ def _frame_by_frame(
         selected = np.flatnonzero(near[t])
         if len(selected):
             anchors = grasp.anchors if problem.phase[t] > 0 else None
-            c, solution, steps = problem.minimize(np.array([t]), c, (mean[None], sigma), selected, anchors)
+            effort = _STEADY if problem.phase[max(t - _SETTLING, 0)] >= 1 else None
+            c, solution, steps = problem.minimize(
+                np.array([t]), c, (mean[None], sigma), selected, anchors, effort=effort
+            )
             counts[Status(int(solution.status[0])).name.lower()] += 1
             iterations += steps
         else:

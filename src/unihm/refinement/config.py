@@ -18,6 +18,18 @@ class StateSigma:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Effort:
+    """How long one frame is searched."""
+
+    outer_iterations: int
+    """Most searches for nearest points."""
+    inner_iterations: int
+    """Most Levenberg-Marquardt steps between two searches."""
+    cost_tolerance: float
+    """Relative decrease of the energy that ends the steps between two searches."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RefinementConfig:
     """Strength of every term. Where no source is named, the value was chosen on analytic objects (sphere, box, can),
     so that fingertips touch while fingers, not the wrist, do most of the moving.

@@ -11,10 +11,12 @@ from jaxtyping import Float
 from unihm.geometry.antipodal import nearest_pairs, opposing_pairs
 from unihm.geometry.point_cloud import farthest_point_indices
 from unihm.optimization import residuals
+from unihm.refinement.config import Effort
 from unihm.refinement.problem import Anchors, RefinementProblem, minimize_in_box
 
 _SURFACE_POINTS = 300  # of the cloud among which opposed places are searched
 _LOWEST = 0.01  # m above the table: lower places cannot be reached by fingers that are about as thick
+_EFFORT = Effort(outer_iterations=6, inner_iterations=4, cost_tolerance=1e-3)  # the start is far from the end
 _SIGMA_PLACE = 2e-3  # m, while fingertips are first brought to their places
 # Cosines of the cones in which opposed places see each other. The nearest places lie at the edge of their cones, so
 # that the normals are then 2 x 20 degrees off; the wider cones are for objects on which nothing opposes as well.
@@ -63,7 +65,7 @@ def _best(problem: RefinementProblem, candidates: Anchors, freedom: float) -> Gr
     sigma = freedom * problem.sigma(problem.config.grasp)
     c = _bring(problem, frames, candidates, sigma)
     selected = np.arange(len(problem.radius))
-    c, solution, _ = problem.minimize(frames, c, (np.zeros_like(c), sigma), selected, candidates, outer_iterations=6)
+    c, solution, _ = problem.minimize(frames, c, (np.zeros_like(c), sigma), selected, candidates, effort=_EFFORT)
 
     row = np.arange(len(c))[:, None]
     tips = problem.points(frames, c, np.arange(problem.tips))[row, candidates.fingers]

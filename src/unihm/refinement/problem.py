@@ -18,7 +18,7 @@ from unihm.hands.body_spheres import body_spheres
 from unihm.hands.hand import HandModel
 from unihm.optimization import residuals
 from unihm.optimization.levenberg_marquardt import Solution, minimize
-from unihm.refinement.config import RefinementConfig, StateSigma
+from unihm.refinement.config import Effort, RefinementConfig, StateSigma
 from unihm.schema.motion import HandMotion
 
 _FAR = 5e-3  # m: about the spacing of 1000 points on a hand-sized object; nearer, tangent planes are the finer
@@ -181,7 +181,7 @@ class RefinementProblem:
         selected: Int[np.ndarray, " k"],
         anchors: Anchors | None,
         *,
-        outer_iterations: int | None = None,
+        effort: Effort | None = None,
     ) -> tuple[Float[np.ndarray, "B n"], Solution, int]:
         """The loop of Algorithm 1 for a batch of frames: nearest points are frozen, the solver runs, and again.
 
@@ -191,21 +191,26 @@ class RefinementProblem:
             prior: Mean and sigma of all priors together.
             selected: Points of the hand that take part.
             anchors: Places to which two fingertips are bound, per element.
-            outer_iterations: Most searches for nearest points; the configuration's if not given.
+            effort: How long to search; the configuration's if not given.
 
         Returns:
             The corrections, the last solution, and the number of solver steps.
         """
+        effort = effort or Effort(
+            outer_iterations=self.config.outer_iterations,
+            inner_iterations=self.config.inner_iterations,
+            cost_tolerance=self.config.cost_tolerance,
+        )
         c, steps = start, 0
-        for _ in range(outer_iterations or self.config.outer_iterations):
+        for _ in range(effort.outer_iterations):
             frozen = self._freeze(frames, c, selected, anchors)
             solution = minimize_in_box(
                 lambda x, frozen=frozen: self._residual(frames, x, prior, anchors, frozen),
                 c,
                 self.lower[frames],
                 self.upper[frames],
-                max_iterations=self.config.inner_iterations,
-                cost_tolerance=self.config.cost_tolerance,
+                max_iterations=effort.inner_iterations,
+                cost_tolerance=effort.cost_tolerance,
             )
             steps += int(solution.iterations.max())
             x = solution.x.numpy()

@@ -35,7 +35,7 @@ class ObjectCloud:
     pixels: Int[np.ndarray, "n 2"]
     """(u, v) of the seen points."""
     completed_points_world: Float[np.ndarray, "m 3"]
-    """The seen points and the guessed far side, m."""
+    """The seen points and the guessed far side, m; empty for things that nobody asked about."""
     completed_normals_world: Float[np.ndarray, "m 3"]
     """Outward unit normals of the completed points."""
 

@@ -6,7 +6,8 @@ Stage 1 trains the reference hand with the codebook, stage 2 adds every other ha
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,19 @@ LICENCE = "CC BY-NC 4.0 (trained on DexYCB)"
 _log = logging.getLogger(__name__)
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One torch thread: layers this small gain nothing from more, lose much on a busy machine, and the order of sums,
+    hence the trained weights, would depend on the number of cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@_one_thread()
 def train_tokenizer(
     data: str | Path,
     out: str | Path,
