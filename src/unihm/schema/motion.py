@@ -91,13 +91,14 @@ class HandMotion:
             if not np.isfinite(value).all():
                 raise ValueError(f"'{path}': {name} holds NaN or infinite values.")
         arrays |= {name: vector_to_pose(arrays[name]) for name in _POSES if name in arrays}
+        fields: dict[str, Any] = {name: arrays[name] for name in _ARRAYS if name in arrays}
         return cls(
             hand=header["hand"],
             fps=float(header["fps"]),
             joint_names=tuple(header["joint_names"]),
             instruction=header.get("instruction", ""),
             source=header.get("source", ""),
-            **{name: arrays[name] for name in _ARRAYS if name in arrays},
+            **fields,
         )
 
 
@@ -143,9 +144,9 @@ class MotionTokens:
     def load(cls, path: str | Path) -> MotionTokens:
         """Read tokens; raises ValueError where the file is missing, damaged or of another kind."""
         header, arrays = load_record(path, kind="motion_tokens", version=cls.VERSION)
-        header = {k: v for k, v in header.items() if k not in ("kind", "version")}
+        fields: dict[str, Any] = {k: v for k, v in header.items() if k not in ("kind", "version")}
         try:
-            arrays["T_world_canonical"] = vector_to_pose(arrays["T_world_canonical"])
-            return cls(**header, **arrays)
+            fields |= {**arrays, "T_world_canonical": vector_to_pose(arrays["T_world_canonical"])}
+            return cls(**fields)
         except (TypeError, KeyError) as error:
             raise ValueError(f"'{path}' is damaged: {error}.") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -55,10 +56,11 @@ class Plan:
     def load(cls, path: str | Path) -> Plan:
         """Read a plan; raises ValueError where the file is missing, damaged or of another kind."""
         header, arrays = load_record(path, kind="plan", version=cls.VERSION)
-        header = {k: v for k, v in header.items() if k not in ("kind", "version")}
+        fields: dict[str, Any] = {k: v for k, v in header.items() if k not in ("kind", "version")}
         try:
+            fields |= arrays
             for name in ("T_world_object", "T_world_camera"):
-                arrays[name] = vector_to_pose(arrays[name])
-            return cls(**header, **arrays)
+                fields[name] = vector_to_pose(arrays[name])
+            return cls(**fields)
         except (TypeError, KeyError) as error:
             raise ValueError(f"'{path}' is damaged: {error}.") from error

@@ -69,8 +69,9 @@ def save_record(
         arrays: Numeric arrays by name.
     """
     text = json.dumps({"kind": kind, "version": version, **header})
+    contents: dict[str, Any] = {HEADER: np.array(text), **arrays}
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **{HEADER: np.array(text)}, **dict(arrays))
+        np.savez_compressed(file, **contents)
 
 
 def load_record(path: str | Path, *, kind: str, version: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -43,7 +43,8 @@ _log = logging.getLogger(__name__)
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """One torch thread: layers this small gain nothing from more, lose much on a busy machine, and the order of sums,
-    hence the trained weights, would depend on the number of cores."""
+    hence the trained weights, would depend on the number of cores.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
