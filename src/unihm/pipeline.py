@@ -196,7 +196,6 @@ class Pipeline:
         )
         T_world_canonical = plan.T_world_object @ T_object_canonical
         T_canonical_object = np.linalg.inv(T_object_canonical)
-        options = {} if temperature is None else {"temperature": temperature}
         request = GenerationRequest(
             instruction=plan.instruction,
             object_points_canonical=plan.object_points @ T_canonical_object[:3, :3].T + T_canonical_object[:3, 3],
@@ -204,8 +203,8 @@ class Pipeline:
             T_canonical_palm0=np.linalg.inv(T_world_canonical[0]) @ start.T_world_palm,
             hand=hand.name,
             qpos0=start.qpos,
+            temperature=temperature,
             seed=seed,
-            **options,
         )
         return MotionTokens(
             codes=self.generator.generate(request),

@@ -48,5 +48,5 @@ def load_surface(
         raise ValueError(f"'{path}' is damaged: {error}") from error
     if not isinstance(mesh, trimesh.Trimesh) or len(mesh.faces) == 0:
         raise ValueError(f"'{path}' holds no faces.")
-    points, faces = trimesh.sample.sample_surface(mesh, count, seed=seed)
-    return np.asarray(points), np.asarray(mesh.face_normals[faces])
+    points, faces = trimesh.sample.sample_surface(mesh, count, seed=seed)[:2]
+    return np.asarray(points), np.asarray(mesh.face_normals)[np.asarray(faces)]
