@@ -30,7 +30,7 @@ COMMANDS: dict[str, Callable | dict[str, Callable]] = {
     "hands": {"list": hands.hands_list, "show": hands.hands_show},
     "data": {"import": data.data_import, "info": data.data_info},
     "train": {"tokenizer": train.train_tokenizer, "generator": train.train_generator},
-    "eval": {"generation": evaluate.eval_generation},
+    "eval": {"tokenizer": evaluate.eval_tokenizer, "generation": evaluate.eval_generation},
 }
 
 

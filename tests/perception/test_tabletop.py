@@ -210,12 +210,14 @@ def real_scenes(perception, shared_data):
 
 
 @pytest.mark.parametrize(("name", "point", "what", "sides"), REAL, ids=[f"{r[0]}-{r[2]}" for r in REAL])
-def test_real_objects_by_pixel(real_scenes, name, point, what, sides):
+def test_real_objects_by_pixel(real_scenes, perception, shared_data, name, point, what, sides):
     at_point = [o for o in real_scenes[name].objects if np.linalg.norm(o.pixels - point, axis=1).min() <= 5]
     (thing,) = at_point
     others = {p for n, p, w, _ in REAL if n == name and w != what}
     assert all(np.linalg.norm(thing.pixels - p, axis=1).min() > 5 for p in others), "two things in one cloud"
     if sides is not None:
+        scene = load_scene(shared_data / "rgbd_ycbvideo" / name)
+        thing = perception.perceive(scene, "lift it", point=point).target_object
         xy = thing.completed_points_world[:, :2]
         axes = np.linalg.eigh(np.cov(xy.T))[1]
         found = np.sort([*np.ptp(xy @ axes, axis=0), thing.completed_points_world[:, 2].max()])

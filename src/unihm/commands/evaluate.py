@@ -53,6 +53,46 @@ def eval_generation(
     report(facts, json, text_table(rows))
 
 
+def eval_tokenizer(
+    *,
+    data: Path,
+    split: str = "release",
+    hand: tuple[str, ...] = (),
+    quick: bool = False,
+    seed: int = 0,
+    json: bool = False,
+):
+    """decode(encode(motion)) on held-out recordings, hand by hand.
+
+    Args:
+        data: Episode store with retargeted motions, from `unihm data import`.
+        split: Which recordings are held out.
+        hand: Hands to evaluate; default: all that the tokenizer knows.
+        quick: The same on a few recordings; labelled so.
+        seed: Stated with the rows; nothing is sampled.
+        json: Print the rows as JSON.
+    """
+    from unihm.evaluation.tokenizer import evaluate_tokenizer
+    from unihm.tokenizer.tokenizer import load_tokenizer
+
+    rows = evaluate_tokenizer(data, split, load_weights(load_tokenizer), hands=hand, quick=quick)
+    facts = {
+        "command": "unihm " + " ".join(sys.argv[1:]),
+        "commit": commit(),
+        "seed": seed,
+        "data": str(data),
+        "quick": quick,
+        "rows": rows,
+    }
+    lines = [
+        "  ".join(
+            f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in row.items()
+        )
+        for row in rows
+    ]
+    report(facts, json, "\n".join(lines))
+
+
 def commit() -> str | None:
     """The commit of the checkout that runs, where there is one."""
     done = subprocess.run(

@@ -36,7 +36,7 @@ from unihm.schema.motion import HandMotion
 
 # Once the hand holds, a frame's correction is nearly that of the frame before: a short search follows it.
 _SETTLING = 6  # frames
-_STEADY = Effort(outer_iterations=1, inner_iterations=3, cost_tolerance=1e-2)
+_STEADY = Effort(outer_iterations=2, inner_iterations=3, cost_tolerance=1e-2)
 
 
 def refine(
