@@ -17,13 +17,13 @@ test-all: $(DEV)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: $(DEV)
-	$(BIN)/ruff format --check src tests examples benchmarks
-	$(BIN)/ruff check src tests examples benchmarks
+	$(BIN)/ruff format --check src tests examples benchmarks tools
+	$(BIN)/ruff check src tests examples benchmarks tools
 	$(BIN)/pyright
 
 format: $(DEV)
-	$(BIN)/ruff format src tests examples benchmarks
-	$(BIN)/ruff check --fix src tests examples benchmarks
+	$(BIN)/ruff format src tests examples benchmarks tools
+	$(BIN)/ruff check --fix src tests examples benchmarks tools
 
 # Needs the reference data; see docs/benchmarks.md for what it prints.
 bench: $(STAMP)
