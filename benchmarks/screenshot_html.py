@@ -1,6 +1,6 @@
 """Take pictures of a motion's HTML file at some times, with headless Chromium, to look at them.
 
-    python benchmarks/screenshot_html.py out/demo/motion.html 0.0 1.0 2.0 --out /tmp/shots
+    python benchmarks/screenshot_html.py out/demo/motion.html 0.0 1.0 2.0 --out out/shots
 
 For each time a copy of the page is opened whose player is told, as a person would, to stand at that time.
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from unihm.commands.console import load_weights, report
 
@@ -40,14 +41,7 @@ def eval_generation(
     rows = evaluate_generation(
         data, split, hand, pipeline.generator, pipeline.tokenizer, seed=seed, samples=samples, quick=quick
     )
-    facts = {
-        "command": "unihm " + " ".join(sys.argv[1:]),
-        "commit": commit(),
-        "seed": seed,
-        "data": str(data),
-        "quick": quick,
-        "rows": rows,
-    }
+    facts = _facts(data, seed, quick, rows)
     if out is not None:
         write_tables(facts, out)
     report(facts, json, text_table(rows))
@@ -76,14 +70,7 @@ def eval_tokenizer(
     from unihm.tokenizer.tokenizer import load_tokenizer
 
     rows = evaluate_tokenizer(data, split, load_weights(load_tokenizer), hands=hand, quick=quick)
-    facts = {
-        "command": "unihm " + " ".join(sys.argv[1:]),
-        "commit": commit(),
-        "seed": seed,
-        "data": str(data),
-        "quick": quick,
-        "rows": rows,
-    }
+    facts = _facts(data, seed, quick, rows)
     lines = [
         "  ".join(
             f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in row.items()
@@ -93,7 +80,19 @@ def eval_tokenizer(
     report(facts, json, "\n".join(lines))
 
 
-def commit() -> str | None:
+def _facts(data: Path, seed: int, quick: bool, rows: list) -> dict[str, Any]:
+    """What every evaluation says of itself beside its rows."""
+    return {
+        "command": "unihm " + " ".join(sys.argv[1:]),
+        "commit": _commit(),
+        "seed": seed,
+        "data": str(data),
+        "quick": quick,
+        "rows": rows,
+    }
+
+
+def _commit() -> str | None:
     """The commit of the checkout that runs, where there is one."""
     done = subprocess.run(
         ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"],
