@@ -37,11 +37,12 @@ def eval_generation(
     from unihm.evaluation.tables import text_table, write_tables
     from unihm.pipeline import Pipeline
 
+    facts = _facts(data, seed, quick)
     pipeline = load_weights(Pipeline)
     rows = evaluate_generation(
         data, split, hand, pipeline.generator, pipeline.tokenizer, seed=seed, samples=samples, quick=quick
     )
-    facts = _facts(data, seed, quick, rows)
+    facts = {**facts, "rows": rows}
     if out is not None:
         write_tables(facts, out)
     report(facts, json, text_table(rows))
@@ -69,8 +70,9 @@ def eval_tokenizer(
     from unihm.evaluation.tokenizer import evaluate_tokenizer
     from unihm.tokenizer.tokenizer import load_tokenizer
 
+    facts = _facts(data, seed, quick)
     rows = evaluate_tokenizer(data, split, load_weights(load_tokenizer), hands=hand, quick=quick)
-    facts = _facts(data, seed, quick, rows)
+    facts = {**facts, "rows": rows}
     lines = [
         "  ".join(
             f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in row.items()
@@ -80,15 +82,14 @@ def eval_tokenizer(
     report(facts, json, "\n".join(lines))
 
 
-def _facts(data: Path, seed: int, quick: bool, rows: list) -> dict[str, Any]:
-    """What every evaluation says of itself beside its rows."""
+def _facts(data: Path, seed: int, quick: bool) -> dict[str, Any]:
+    """What every evaluation says of itself beside its rows; asked before it runs, since a checkout may move on."""
     return {
         "command": "unihm " + " ".join(sys.argv[1:]),
         "commit": _commit(),
         "seed": seed,
         "data": str(data),
         "quick": quick,
-        "rows": rows,
     }
 
 
