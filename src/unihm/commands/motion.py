@@ -57,7 +57,7 @@ def retarget(
     facts = {
         "hand": model.name,
         "frames": len(motion),
-        "fingertip_mm": round(_fingertip_error_mm(motion, model, keypoints), 3),
+        "fingertip_mm": round(search.fingertip_mm, 3),
         "status": search.status,
         "limit_violations": int((below > 1e-9).any(axis=-1).sum()),
         "ms_per_frame": round(seconds / len(motion) * 1e3, 3),
@@ -84,15 +84,14 @@ def translate(motion: Path, *, to: str | None = None, out: Path | None = None, j
     target = load_hand(to)
     source = HandMotion.load(motion)
     tokenizer = load_weights(load_tokenizer)
-    tokens = tokenizer.encode(source)
-    translated = _with_object(tokenizer.decode(tokens, target.name), source)
+    translated = tokenizer.translate(source, target.name)
     path = out or motion.with_name(f"{motion.stem}-{target.name}.npz")
     translated.save(path)
     facts = {
         "from": source.hand,
         "to": target.name,
         "frames": len(translated),
-        "tokens": int(tokens.codes.size),
+        "tokens": -(-len(source) // tokenizer.frames_per_chunk) * tokenizer.levels,
         "out": str(path),
     }
     report(facts, json)
@@ -203,21 +202,3 @@ def _keypoints(path: Path):
     if len(arrays) != 1:
         raise ValueError(f"'{path}' holds {', '.join(sorted(arrays))}; expected one array or one named keypoints.")
     return next(iter(arrays.values()))
-
-
-def _fingertip_error_mm(motion: Any, hand: Any, keypoints: Any) -> float:
-    """Mean distance of the hand's fingertip keypoints to the human's, unscaled, in mm."""
-    import numpy as np
-    import torch
-
-    slots = np.asarray(hand.fingertip_slots)
-    mine_palm = hand.keypoints(torch.as_tensor(motion.qpos)).numpy()[:, slots]
-    mine = np.einsum("tij,tkj->tki", motion.T_world_palm[:, :3, :3], mine_palm) + motion.T_world_palm[:, None, :3, 3]
-    human = keypoints[:, np.asarray(hand.keypoint_indices)[slots]]
-    return float(np.linalg.norm(mine - human, axis=-1).mean() * 1e3)
-
-
-def _with_object(motion: Any, source: Any) -> Any:
-    """The object of one motion put beside another of the same length."""
-    names = ("T_world_object", "object_points", "object_normals", "contact_phase", "instruction")
-    return motion.replace(**{name: getattr(source, name) for name in names})
