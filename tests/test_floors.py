@@ -23,6 +23,7 @@ FLOORS = {
     "hands": 1,
     "optimization.residuals": 2,
     "tokenizer": 2,
+    "sources.checks": 2,  # what keypoints must be, asked by retargeting
     "retargeting": 3,
     "contact_phases": 3,
     "refinement": 3,
@@ -31,6 +32,7 @@ FLOORS = {
     "generation": 3,
     "datasets": 3,
     "simulation": 3,
+    "sources": 3,
     "pipeline": 4,
     "training": 4,
     "evaluation": 4,

@@ -27,7 +27,12 @@ COMMANDS: dict[str, Callable | dict[str, Callable]] = {
     "tokens": motion.tokens,
     "refine": motion.refine,
     "view": motion.view,
-    "hands": {"list": hands.hands_list, "show": hands.hands_show},
+    "hands": {
+        "list": hands.hands_list,
+        "show": hands.hands_show,
+        "check": hands.hands_check,
+        "add": hands.hands_add,
+    },
     "data": {"import": data.data_import, "info": data.data_info},
     "train": {"tokenizer": train.train_tokenizer, "generator": train.train_generator},
     "eval": {"tokenizer": evaluate.eval_tokenizer, "generation": evaluate.eval_generation},

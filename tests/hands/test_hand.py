@@ -49,14 +49,15 @@ def test_forward_kinematics_is_in_the_palm_frame(hand):
 
 
 def test_palm_convention(hand):
-    """At rest the tips stand before the palm, the thumb on the other side from the little finger."""
+    """At rest the tips stand before the palm; y points to the little finger of a right hand, to the thumb of a left."""
+    side = 1 if hand.side == "right" else -1
     p = dict(zip((NAMES[i] for i in hand.keypoint_indices.tolist()), hand.keypoints(hand.rest_qpos), strict=True))
     assert p["index_tip"][0] > 0
     assert all(p[f"{finger}_tip"][2] > 0.02 for finger in hand.fingers)
-    assert p["thumb_tip"][1] < 0
+    assert side * p["thumb_tip"][1] < 0
     if "middle_mcp" in p:
         assert p["middle_mcp"].norm() < 1e-9
-        assert p["index_mcp"][1] < 0 < p["ring_mcp"][1]
+        assert side * p["index_mcp"][1] < 0 < side * p["ring_mcp"][1]
         assert p["wrist"][0] < -0.05
 
 
@@ -98,11 +99,12 @@ def test_contact_points_lie_on_the_surface(hand):
     for finger, link in enumerate(hand.fingertip_links.tolist()):
         point = T[link] @ np.append(hand.fingertip_points[finger].numpy(), 1)
         # The pad's body may belong to the link before a bare tip frame.
-        best = np.inf
-        for body in {solid.link for solid in hand.geometry}:
-            local = np.linalg.inv(T[body]) @ point
-            best = min(best, abs(surface_distance(hand, body, local[:3])), key=abs)
-        assert abs(best - float(hand.fingertip_radius[finger])) < 2e-4
+        signed = min(
+            surface_distance(hand, body, (np.linalg.inv(T[body]) @ point)[:3])
+            for body in {solid.link for solid in hand.geometry}
+        )
+        # The point was measured on the official skin, which fitted solids cover by up to 2 mm and never leave bare.
+        assert -2e-3 < signed + float(hand.fingertip_radius[finger]) < 6e-4
 
 
 def test_body_has_mass_wherever_it_moves(hand):

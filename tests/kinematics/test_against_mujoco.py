@@ -1,4 +1,4 @@
-"""Forward kinematics against MuJoCo on the same file: random trees, our hand files, the official ones."""
+"""Forward kinematics against MuJoCo on the same file: our hands, the official ones (random: test_random_trees.py)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import mujoco
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from unihm.hands.hand import HANDS_FOLDER, list_hands
 from unihm.kinematics.kinematic_tree import KinematicTree
@@ -73,40 +71,3 @@ def test_official_files(shared_data, hand):
         (shared_data / "hands_official" / hand).glob("*.urdf")
     ):
         assert_same(path, 200, 1e-9)
-
-
-@st.composite
-def random_trees(draw) -> str:
-    """A URDF of 2 to 12 links with random shape, axes, origins and (possibly chained) mimic joints."""
-    number = st.floats(-1, 1).map(lambda x: round(x, 3))
-    vector = st.tuples(number, number, number)
-    axis = vector.filter(lambda a: np.linalg.norm(a) > 0.1)
-    count = draw(st.integers(2, 12))
-    text, movable = [], []
-    inertial = '<inertial><mass value="1"/><inertia ixx="1" iyy="1" izz="1" ixy="0" ixz="0" iyz="0"/></inertial>'
-    for i in range(count):
-        text.append(f'<link name="l{i}">{inertial}</link>')
-    for i in range(1, count):
-        kind = draw(st.sampled_from(["revolute", "continuous", "prismatic", "fixed"]))
-        parent = draw(st.integers(0, i - 1))
-        xyz, rpy, a = (" ".join(map(str, draw(s))) for s in (vector, vector, axis))
-        mimic = ""
-        if kind != "fixed":
-            if movable and draw(st.booleans()):
-                source = draw(st.sampled_from(movable))
-                mimic = f'<mimic joint="{source}" multiplier="{draw(number)}" offset="{draw(number)}"/>'
-            movable.append(f"j{i}")
-        text.append(
-            f'<joint name="j{i}" type="{kind}"><parent link="l{parent}"/><child link="l{i}"/>'
-            f'<origin xyz="{xyz}" rpy="{rpy}"/><axis xyz="{a}"/>'
-            f'<limit lower="-2" upper="2" effort="1" velocity="1"/>{mimic}</joint>'
-        )
-    return f'<robot name="random">{"".join(text)}</robot>'
-
-
-@settings(max_examples=40, deadline=None)
-@given(random_trees())
-def test_random_trees(tmp_path_factory, text):
-    path = tmp_path_factory.mktemp("tree") / "tree.urdf"
-    path.write_text(text)
-    assert_same(path, 4, 1e-9)

@@ -33,11 +33,12 @@ def data_import(
     from unihm.datasets.base import DATASETS
     from unihm.datasets.episode_store import info
     from unihm.datasets.importing import import_dataset
-    from unihm.hands.hand import list_hands, load_hand
+    from unihm.hands.description import describe_hand, list_hands
 
-    names = hands or tuple(list_hands())
+    # recordings of left hands are mirrored: every episode shows a right one
+    names = hands or tuple(name for name in list_hands() if describe_hand(name).side == "right")
     for name in names:
-        load_hand(name)  # an unknown hand is refused before hours of work
+        describe_hand(name)  # an unknown hand is refused before hours of work
     reader = None if models is None else DATASETS[format](models=models)
     import_dataset(format, root, out, names, retarget=_retarget, workers=workers, limit=limit, reader=reader)
     report(info(out), json)
@@ -57,7 +58,7 @@ def data_info(data: Path, *, json: bool = False):
 
 def _retarget(keypoints: list, hand: str) -> list:
     """Keypoints to motions of a named hand; a plain function, so that worker processes can be handed it."""
-    from unihm.hands.hand import load_hand
+    from unihm.hands.description import describe_hand
     from unihm.retargeting import retarget
 
-    return retarget(keypoints, load_hand(hand))
+    return retarget(keypoints, describe_hand(hand))

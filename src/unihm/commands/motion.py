@@ -12,40 +12,65 @@ def retarget(
     source: str,
     *,
     hand: str = "shadow",
+    preset: str = "default",
     data: Path | None = None,
-    fps: float = 30.0,
+    fps: float | None = None,
+    scale: float = 1.0,
+    max_gap: float = 0.5,
+    camera: Path | None = None,
+    depth: Path | None = None,
+    mirrored: bool = False,
     out: Path | None = None,
     json: bool = False,
 ):
     """Human keypoints to a motion of the named hand (Eq. B1).
 
     Args:
-        source: Keypoints (T,21,3) in metres as .npy or .npz, or an episode id, with --data.
-        hand: Which hand moves; see `unihm hands list`.
+        source: Keypoints (T,21,3) in metres as .npy or .npz, a video file, or an episode id, with --data.
+        hand: Which hand moves; see `unihm hands list`. Its side says which human hand is looked for.
+        preset: Named settings of the objective: default, position, or vector.
         data: Episode store, when SOURCE is an episode id.
-        fps: Frames per second of a keypoint file.
+        fps: Frames per second; default: what the file states, else 30.
+        scale: Factor that makes the keypoints metres.
+        max_gap: Longest run of missing frames that is bridged, s; a longer one is refused.
+        camera: Calibration (camera.json) of the video: the wrist then moves in the camera's frame.
+        depth: Depth frames of the video; the hand is then placed by them.
+        mirrored: The video shows a mirror image.
         out: The motion file; default out/<source>-<hand>.npz.
         json: Print the figures as JSON.
     """
     import time
+    from dataclasses import replace
 
     import numpy as np
 
-    from unihm.hands.hand import load_hand
-    from unihm.retargeting import retarget_with_report
+    from unihm.hands.description import describe_hand
+    from unihm.registry import unknown_name
+    from unihm.retargeting import PRESETS, retarget_with_report
 
-    model = load_hand(hand)
+    model = describe_hand(hand)
+    if preset not in PRESETS:
+        raise unknown_name("--preset", preset, PRESETS)
+    facts: dict[str, Any] = {"hand": model.name}
     episode = None
     if data is not None:
         from unihm.datasets.episode_store import read_episodes
 
         episode = next(iter(read_episodes(data, [source])))
-        keypoints, fps = episode.keypoints_world, episode.fps
+        keypoints, rate = episode.keypoints_world, episode.fps
     else:
-        keypoints = _keypoints(Path(source))
+        from unihm.sources.base import read_source
+        from unihm.sources.gaps import GapConfig, bridge
+
+        sequence = read_source(
+            source, side=model.side, fps=fps, scale=scale, camera=camera, depth=depth, mirrored=mirrored
+        )
+        sequence, gaps = bridge(sequence, GapConfig(max_gap_s=max_gap))
+        keypoints, rate = sequence.keypoints, sequence.fps
+        facts |= {"frame": sequence.frame, "missing": gaps.missing, "bridged": gaps.bridged + gaps.partial}
     start = time.perf_counter()
-    motions, search = retarget_with_report([keypoints], model)
-    motion = motions[0].replace(fps=fps, source=source)
+    motions, search = retarget_with_report([keypoints], model, replace(PRESETS[preset], fps=float(rate)))
+    motion = motions[0].replace(fps=rate, source=source)
     seconds = time.perf_counter() - start
     if episode is not None:
         from unihm.datasets.episode_store import attach
@@ -53,13 +78,12 @@ def retarget(
         motion = attach(motion, episode)
     target = out or Path("out") / f"{Path(source).stem}-{model.name}.npz"
     motion.save(target)
-    below = np.maximum(np.asarray(model.lower) - motion.qpos, motion.qpos - np.asarray(model.upper))
-    facts = {
-        "hand": model.name,
+    outside = np.maximum(model.chain.lower - motion.qpos, motion.qpos - model.chain.upper)
+    facts |= {
         "frames": len(motion),
         "fingertip_mm": round(search.fingertip_mm, 3),
         "status": search.status,
-        "limit_violations": int((below > 1e-9).any(axis=-1).sum()),
+        "limit_violations": int((outside > 1e-9).any(axis=-1).sum()),
         "ms_per_frame": round(seconds / len(motion) * 1e3, 3),
         "out": str(target),
     }
@@ -188,17 +212,3 @@ def view(
         say(f"out: {frames}")
     if html is None and frames is None:
         viewer.serve(source, host=host, port=port)
-
-
-def _keypoints(path: Path):
-    """Keypoints (T, 21, 3) from .npy, or from .npz under `keypoints` or as its only array."""
-    from unihm.schema.storage import load_arrays
-
-    if path.suffix not in (".npy", ".npz"):
-        raise ValueError(f"'{path}': keypoints come as .npy or .npz; with --data DATA, SOURCE is an episode id.")
-    arrays = load_arrays(path)
-    if "keypoints" in arrays:
-        return arrays["keypoints"]
-    if len(arrays) != 1:
-        raise ValueError(f"'{path}' holds {', '.join(sorted(arrays))}; expected one array or one named keypoints.")
-    return next(iter(arrays.values()))

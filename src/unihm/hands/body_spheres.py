@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
-from unihm.hands.hand import HandModel
+from unihm.hands.description import Primitive
+
+if TYPE_CHECKING:  # spheres are also wanted where torch is not
+    from torch import Tensor
+
+    from unihm.hands.hand import HandModel
 
 _OVERLAP = 1.5  # spheres stand this many radii apart, which leaves dents of a third of a radius between them
 _LEAST_STEP = 0.02  # m: thin plates are covered more coarsely, not by hundreds of small spheres
 
 
-def body_spheres(hand: HandModel) -> tuple[Int[Tensor, " k"], Float[Tensor, "k 3"], Float[Tensor, " k"]]:
-    """Spheres inside the hand's solids.
+def solid_spheres(geometry: Sequence[Primitive]) -> tuple[list[int], list[Float[np.ndarray, " 3"]], list[float]]:
+    """Spheres inside solids.
 
     A cylinder holds a row of spheres of its own radius, a box a grid of spheres as thick as its thinnest side.
 
@@ -26,7 +31,7 @@ def body_spheres(hand: HandModel) -> tuple[Int[Tensor, " k"], Float[Tensor, "k 3
     links: list[int] = []
     centres: list[np.ndarray] = []
     radii: list[float] = []
-    for shape in hand.geometry:
+    for shape in geometry:
         if shape.kind == "sphere":
             radius, extent = shape.size[0], np.zeros(3)
         elif shape.kind == "cylinder":
@@ -38,6 +43,14 @@ def body_spheres(hand: HandModel) -> tuple[Int[Tensor, " k"], Float[Tensor, "k 3
             links.append(shape.link)
             centres.append(shape.T_link_shape[:3, :3] @ centre + shape.T_link_shape[:3, 3])
             radii.append(radius)
+    return links, centres, radii
+
+
+def body_spheres(hand: HandModel) -> tuple[Int[Tensor, " k"], Float[Tensor, "k 3"], Float[Tensor, " k"]]:
+    """`solid_spheres` of a hand as tensors."""
+    import torch
+
+    links, centres, radii = solid_spheres(hand.geometry)
     return (
         torch.tensor(links, dtype=torch.long),
         torch.from_numpy(np.array(centres).reshape(-1, 3)),

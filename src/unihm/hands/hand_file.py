@@ -16,7 +16,9 @@ from unihm.registry import unknown_name
 
 HAND_FILE = "hand.yaml"
 _REQUIRED = ("name", "side", "urdf", "root_to_palm", "fingers", "fingertips", "keypoints")
-_OPTIONAL = ("locked_joints", "rest_qpos")
+_OPTIONAL = ("locked_joints", "rest_qpos", "known_differences")
+_LARGEST = 1e9
+"""m or rad: beyond it, no digits are left for a hand."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +57,8 @@ class HandFile:
     """Contact point of each finger's pad."""
     keypoints: dict[str, PointOnLink]
     """Counterparts of human keypoints by their names."""
+    known_differences: dict[str, str]
+    """Joint to the reason why it deliberately differs from the manufacturer's URDF; for `unihm hands check`."""
 
 
 def read_hand_file(path: Path) -> HandFile:
@@ -65,7 +69,7 @@ def read_hand_file(path: Path) -> HandFile:
     """
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # ValueError: no UTF-8, no such date
         reason = str(error).replace("\n", " ")
         raise ValueError(f"'{path}' is not readable YAML: {reason}.") from error
     try:
@@ -113,6 +117,7 @@ def _hand_file(data: dict[str, Any]) -> HandFile:
         fingers=tuple(fingers),
         fingertips=fingertips,
         keypoints=keypoints,
+        known_differences=_texts(data.get("known_differences"), "known_differences"),
     )
 
 
@@ -129,8 +134,15 @@ def _text(data: dict[str, Any], key: str, where: str) -> str:
     return value
 
 
+def _texts(value: Any, where: str) -> dict[str, str]:
+    if value is None:
+        return {}
+    return {key: _text({key: item}, key, where) for key, item in _mapping(value, where).items()}
+
+
 def _number(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not np.isfinite(value):
+    # The bound also refuses nan, and whole numbers beyond floating point.
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= _LARGEST:
         raise ValueError(f"{where} is {value!r}, expected a finite number.")
     return float(value)
 

@@ -1,0 +1,158 @@
+"""An atlas of answers: for many human hand postures, the best minimum that a wide search finds.
+
+A frame that starts from the answer to a similar posture finds the best minimum nearly always, and finds the same one
+however the recording began. The postures are those of the human hand model (`assets/hands/human`), spread evenly over
+its joint ranges with the fingers' curls in part together; no recording enters. Making an atlas takes seconds once for a hand and
+a config; it is kept on disk, and made again when anything that it depends on changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from unihm.hands.description import HandDescription, describe_hand
+from unihm.retargeting.compiled import cache_folder, compiled
+from unihm.retargeting.frame import NEAREST, Atlas, Layout, Memory, from_atlas, look_up, prepare
+from unihm.retargeting.newton import search, turn
+from unihm.retargeting.objective import Goal, Problem, Workspace
+from unihm.retargeting.problem import points_at
+
+_ENTRIES = 512
+_STARTS = 24  # random starts an entry
+_ROUNDS = 3  # times that entries try their neighbours' answers
+_FEATURE = 15
+_VERSION = 2
+
+
+def make_memory(nq: int) -> Memory:
+    """Memory for steps."""
+    return Memory(
+        R=np.eye(3),
+        t=np.zeros(3),
+        q=np.zeros(nq),
+        R_try=np.eye(3),
+        t_try=np.zeros(3),
+        q_try=np.zeros(nq),
+        feature=np.zeros(_FEATURE),
+        near=np.zeros(NEAREST, dtype=np.int64),
+        near_distance=np.zeros(NEAREST),
+        human=np.zeros(13),
+    )
+
+
+def load_atlas(hand: HandDescription, problem: Problem, layout: Layout, goal: Goal, work: Workspace) -> Atlas:
+    """The atlas of a problem, from the cache or made now."""
+    path = cache_folder() / f"atlas-{hand.name}-{_digest(problem, layout, goal)}.npz"
+    if path.is_file():
+        try:
+            with np.load(path) as file:
+                return Atlas(*(file[name] for name in Atlas._fields))
+        except (OSError, ValueError, KeyError):
+            path.unlink()  # a cache holds nothing that cannot be made again
+    atlas = make_atlas(hand, problem, layout, goal, work)
+    _save(path, atlas)
+    return atlas
+
+
+def make_atlas(
+    hand: HandDescription,
+    problem: Problem,
+    layout: Layout,
+    goal: Goal,
+    work: Workspace,
+    entries: int = _ENTRIES,
+    seed: int = 0,
+) -> Atlas:
+    """Search widely for the answers to `entries` human postures."""
+    keypoints = human_postures(hand.side, entries, seed)
+    rng = np.random.default_rng(seed)
+    nq = len(hand.joint_names)
+    low = np.where(np.isfinite(hand.chain.lower), hand.chain.lower, -np.pi)
+    high = np.where(np.isfinite(hand.chain.upper), hand.chain.upper, np.pi)
+    starts = np.concatenate([hand.rest_qpos[None], rng.uniform(low, high, (_STARTS, nq))])
+    tilts = np.concatenate([np.zeros((1, 3)), rng.normal(0.0, 0.4, (_STARTS, 3))])
+    atlas = Atlas(
+        features=np.zeros((entries, _FEATURE)),
+        q=np.zeros((entries, nq)),
+        R=np.tile(np.eye(3), (entries, 1, 1)),
+    )
+    one = Atlas(features=np.zeros((1, _FEATURE)), q=np.zeros((1, nq)), R=np.eye(3)[None])
+    _fill(problem, work, layout, atlas, one, goal, make_memory(nq), keypoints, starts, tilts, _ROUNDS)
+    return atlas
+
+
+def human_postures(side: str, count: int, seed: int = 0) -> Float[np.ndarray, "count 21 3"]:
+    """Keypoints of a human hand in postures that fill its joint ranges evenly, palm frame, m."""
+    from scipy.stats import qmc
+
+    human = describe_hand("human" if side == "right" else "human_left")
+    names, lower, upper = human.joint_names, human.chain.lower, human.chain.upper
+    sample = qmc.Halton(len(names) + 1, seed=seed).random(count)
+    # fingers mostly curl together, the thumb goes its own way
+    share = np.where([name.startswith("thumb") for name in names], 1.0, 0.5)
+    sample = share * sample[:, :-1] + (1 - share) * sample[:, -1:]
+    points = [human.chain.point(item.link, np.array(item.xyz)) for item in human.keypoints]
+    return points_at(human.chain, lower + sample * (upper - lower), points)
+
+
+@compiled
+def _fill(problem, work, layout, atlas, one, goal, memory, keypoints, starts, tilts, rounds):
+    """Best of all starts for every entry, then of the neighbours' answers, round after round."""
+    n = len(keypoints)
+    best = np.full(n, np.inf)
+    for e in range(n):
+        prepare(layout, keypoints[e], goal, memory)
+        atlas.features[e] = memory.feature
+        for s in range(len(starts)):
+            one.q[0] = starts[s]
+            turn(np.eye(3), tilts[s, 0], tilts[s, 1], tilts[s, 2], one.R[0])
+            from_atlas(problem, work, one, 0, goal, memory)
+            cost, _, _ = search(problem, work, goal, memory.R_try, memory.t_try, memory.q_try, 60, 1e-6, best[e], memory.q, False)
+            if cost < best[e]:
+                best[e] = cost
+                _keep(atlas, e, memory)
+    for _ in range(rounds):
+        for e in range(n):
+            prepare(layout, keypoints[e], goal, memory)
+            look_up(atlas, memory)
+            for rank in range(1, len(memory.near)):
+                if memory.near[rank] < 0:
+                    break
+                from_atlas(problem, work, atlas, memory.near[rank], goal, memory)
+                cost, _, _ = search(problem, work, goal, memory.R_try, memory.t_try, memory.q_try, 60, 1e-6, best[e], memory.q, False)
+                if cost < best[e] * (1 - 1e-4):
+                    best[e] = cost
+                    _keep(atlas, e, memory)
+
+
+@compiled
+def _keep(atlas, entry, memory):
+    """Store the trial state under an entry, relative to the human palm."""
+    human, R = memory.human, memory.R_try
+    atlas.q[entry] = memory.q_try
+    for i in range(3):
+        for k in range(3):
+            atlas.R[entry, i, k] = human[i] * R[0, k] + human[3 + i] * R[1, k] + human[6 + i] * R[2, k]
+
+
+def _digest(problem: Problem, layout: Layout, goal: Goal) -> str:
+    """What an atlas depends on."""
+    digest = hashlib.sha256(f"{_VERSION} {_ENTRIES} {_STARTS} {_ROUNDS}".encode())
+    for value in (*problem, *layout, goal.c, goal.v, goal.u, goal.lower, goal.upper):
+        digest.update(np.ascontiguousarray(value).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _save(path: Path, atlas: Atlas) -> None:
+    """Write the cache; where no cache can be written the atlas is made anew each time."""
+    from unihm.schema.storage import atomic_path
+
+    try:
+        with atomic_path(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, **atlas._asdict())
+    except OSError:
+        return

@@ -1,0 +1,48 @@
+"""How this package's loops are compiled and where the machine code is kept.
+
+numba looks only at the file of a function to decide whether its cached code is still good, not at the functions that it calls.
+So the code lies in a folder named by a digest of all sources of this package: a change anywhere makes a new one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+
+CACHE_VARIABLE = "UNIHM_CACHE"
+
+
+def cache_folder() -> Path:
+    """Where caches of this package lie: $UNIHM_CACHE, or ``unihm`` in the user's cache folder."""
+    named = os.environ.get(CACHE_VARIABLE)
+    return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "unihm"
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """Compile a function of numbers and arrays, without Python's checks and without the interpreter's lock."""
+    before = numba.config.CACHE_DIR  # pyright: ignore[reportAttributeAccessIssue]
+    numba.config.CACHE_DIR = _CODE_FOLDER  # pyright: ignore[reportAttributeAccessIssue]
+    try:
+        return numba.njit(
+            cache=True,
+            nogil=True,
+            error_model="numpy",
+            fastmath={"contract", "reassoc", "nsz", "arcp"},  # NaN and infinity keep their meaning
+        )(function)
+    finally:
+        numba.config.CACHE_DIR = before  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _code_folder() -> str:
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return str(cache_folder() / f"code-{digest.hexdigest()[:12]}")
+
+
+_CODE_FOLDER = _code_folder()

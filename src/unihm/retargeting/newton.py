@@ -1,0 +1,193 @@
+"""The compiled descent: a damped Newton method within box limits.
+
+Each step solves the quadratic model over the unknowns that are free to move; those that would pass a limit are taken
+to it and the others are solved for again (Bertsekas 1982). A step is taken only if the cost falls, else the damping
+grows. Fingers meet only in the palm: with the palm's six unknowns last, the Cholesky factor keeps the envelope of the
+matrix (George & Liu 1981) and skips four fifths of the work.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from unihm.retargeting.compiled import compiled
+from unihm.retargeting.objective import assemble, cost_of, forward
+
+U = np.uint64  # unsigned indices skip the test for negative ones, which would keep loops from being vectorised
+CONVERGED, MAX_ITERATIONS, STALLED, NOT_FINITE, PRUNED = 0, 1, 2, 3, 4
+_DAMP_FIRST, _DAMP_MORE, _DAMP_MOST = 3e-2, 8.0, 1e8
+_SAME = 0.05  # rad or m: nearer than this two searches are in the same valley
+_HOPE = 3.0  # a search that is further than this many predicted gains from the bound will not reach it
+
+
+@compiled
+def _solve(P, W, damping):
+    """``d = -(H + damping diag H)^-1 g`` over the free unknowns; `d` of those held at a limit counts as given.
+
+    Cholesky within the envelope. False: the matrix is not positive.
+    """
+    H, L, g, d, y, fixed, first = W.H, W.L, W.g, W.d, W.y, W.fixed, P.first
+    n = U(len(first))
+    for i in range(n):
+        y[i] = -g[i]
+    for i in range(n):
+        if fixed[i] == 2.0:  # on its way to a limit: its step acts on the others
+            for k in range(U(first[i]), i):
+                y[k] -= H[i, k] * d[i]
+            for k in range(i + U(1), n):
+                if U(first[k]) <= i:
+                    y[k] -= H[k, i] * d[i]
+    for i in range(n):
+        lo = U(first[i])
+        if fixed[i] != 0.0:
+            for k in range(lo, i):
+                L[i, k] = 0.0
+            L[i, i] = 1.0
+            y[i] = 0.0
+            continue
+        s2, right = 0.0, y[i]
+        for k in range(lo, i):
+            if fixed[k] == 0.0:
+                s = H[i, k]
+                for l in range(max(lo, U(first[k])), k):
+                    s -= L[i, l] * L[k, l]
+                s *= L[k, k]  # the diagonal holds reciprocals
+                L[i, k] = s
+                s2 += s * s
+                right -= s * y[k]
+            else:
+                L[i, k] = 0.0
+        size = abs(H[i, i])
+        pivot = H[i, i] + damping * size - s2
+        if not pivot > 1e-12 * size:
+            return False
+        L[i, i] = 1.0 / math.sqrt(pivot)
+        y[i] = right * L[i, i]
+    for back in range(n):
+        i = n - U(1) - back
+        value = y[i] * L[i, i]
+        for k in range(U(first[i]), i):
+            y[k] -= L[i, k] * value
+        if fixed[i] == 0.0:
+            d[i] = value
+    return True
+
+
+@compiled
+def turn(R, w0, w1, w2, out):
+    """``out = exp(omega) R`` through a unit quaternion."""
+    angle = math.sqrt(w0 * w0 + w1 * w1 + w2 * w2)
+    if angle < 1e-9:
+        a, s = 1.0, 0.5
+    else:
+        a, s = math.cos(0.5 * angle), math.sin(0.5 * angle) / angle
+    b, c, d = s * w0, s * w1, s * w2
+    norm = 1.0 / math.sqrt(a * a + b * b + c * c + d * d)
+    a, b, c, d = a * norm, b * norm, c * norm, d * norm
+    m00, m01, m02 = 1 - 2 * (c * c + d * d), 2 * (b * c - a * d), 2 * (b * d + a * c)
+    m10, m11, m12 = 2 * (b * c + a * d), 1 - 2 * (b * b + d * d), 2 * (c * d - a * b)
+    m20, m21, m22 = 2 * (b * d - a * c), 2 * (c * d + a * b), 1 - 2 * (b * b + c * c)
+    for k in range(3):
+        r0, r1, r2 = R[0, k], R[1, k], R[2, k]
+        out[0, k] = m00 * r0 + m01 * r1 + m02 * r2
+        out[1, k] = m10 * r0 + m11 * r1 + m12 * r2
+        out[2, k] = m20 * r0 + m21 * r1 + m22 * r2
+
+
+@compiled
+def alike(q, known, limit):
+    """Whether no joint differs by more than a limit."""
+    for j in range(len(q)):
+        if abs(q[j] - known[j]) > limit:
+            return False
+    return True
+
+
+@compiled
+def search(P, W, G, R, t, q, max_iterations, tolerance, bound, known, knows):
+    """Descend from (R, t, q), which are overwritten with the answer.
+
+    Args:
+        max_iterations: Most steps.
+        tolerance: A step that lowers the cost by less than this share ends the search.
+        bound: Cost of a known answer; a search that will not get below it is given up (PRUNED).
+        known: Joints of that answer; where `knows`, a search that comes close to them is given up too.
+
+    Returns:
+        Cost, status, and number of iterations.
+    """
+    n, nq = len(P.first), len(q)
+    g, d, H, fixed, first, trial, lower, upper = W.g, W.d, W.H, W.fixed, P.first, W.q, G.lower, G.upper
+    forward(P, W, R, t, q)
+    cost = cost_of(P, W, G, R, t, q)
+    if not math.isfinite(cost):
+        return cost, NOT_FINITE, 0
+    damping, fresh = 0.0, True
+    for iteration in range(max_iterations):
+        if fresh:
+            assemble(P, W, G, R, t, q)
+        for j in range(n):
+            fixed[j] = 0.0
+        for j in range(nq):
+            if (q[j] <= lower[j] and g[j] >= 0.0) or (q[j] >= upper[j] and g[j] <= 0.0):
+                fixed[j] = 1.0
+                d[j] = 0.0
+        for _ in range(4):
+            while not _solve(P, W, damping):
+                damping = max(damping * _DAMP_MORE, _DAMP_FIRST)
+                if damping > _DAMP_MOST:
+                    return cost, STALLED, iteration
+            passed = False
+            for j in range(nq):
+                if fixed[j] == 0.0:
+                    x = q[j] + d[j]
+                    if x < lower[j]:
+                        d[j], fixed[j], passed = lower[j] - q[j], 2.0, True
+                    elif x > upper[j]:
+                        d[j], fixed[j], passed = upper[j] - q[j], 2.0, True
+            if not passed:
+                break
+        gain = 0.0  # -(g d + d H d / 2)
+        for i in range(U(n)):
+            s = 0.5 * H[i, i] * d[i]
+            for k in range(U(first[i]), i):
+                s += H[i, k] * d[k]
+            gain -= d[i] * (g[i] + s)
+        if iteration > 1 and cost - _HOPE * abs(gain) > bound:
+            return cost, PRUNED, iteration
+        for j in range(nq):
+            trial[j] = min(max(q[j] + d[j], lower[j]), upper[j])
+        if P.free_palm:
+            turn(R, d[nq + 3], d[nq + 4], d[nq + 5], W.R)
+            for i in range(3):
+                W.t[i] = t[i] + d[nq + i]
+        else:
+            W.R[:] = R
+            W.t[:] = t
+        forward(P, W, W.R, W.t, trial)
+        new = cost_of(P, W, G, W.R, W.t, trial)
+        if new < cost:
+            ratio = (cost - new) / gain if gain > 0.0 else 1.0
+            small = cost - new <= tolerance * cost and gain <= 4.0 * tolerance * cost
+            cost, fresh = new, True
+            q[:] = trial
+            R[:] = W.R
+            t[:] = W.t
+            if small:
+                return cost, CONVERGED, iteration + 1
+            if knows and alike(q, known, _SAME):
+                return cost, PRUNED, iteration + 1
+            if ratio > 0.5:
+                damping = damping * 0.1 if damping > 1e-7 else 0.0
+            elif ratio < 0.1:
+                damping = max(damping * 4.0, _DAMP_FIRST)
+        else:
+            if abs(gain) <= tolerance * cost:
+                return cost, CONVERGED, iteration + 1
+            fresh = False
+            damping = max(damping * _DAMP_MORE, _DAMP_FIRST)
+            if damping > _DAMP_MOST:
+                return cost, STALLED, iteration + 1
+    return cost, MAX_ITERATIONS, max_iterations

@@ -1,0 +1,156 @@
+"""Retargeting frame by frame, for teleoperation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from numba.core import types
+from numba.experimental import structref
+
+from unihm.hands.description import HandDescription, describe_hand
+from unihm.retargeting.compiled import compiled
+from unihm.retargeting.config import RetargetingConfig
+from unihm.retargeting.frame import NEAREST, smooth, step
+from unihm.retargeting.newton import CONVERGED, NOT_FINITE
+from unihm.retargeting.solver import Solver
+
+_SETTLE = 5  # frames after a reset that try all nearest atlas entries
+
+
+class Retargeter:
+    """Human keypoints in, joints out, one frame a call.
+
+    Nothing is allocated after the first call. An answer depends on the frame and, for smoothness, on the first
+    answers of the two frames before it; on frames long past only through which of two minima was found (see
+    `retargeting.frame`). The first use of a hand with a config takes some seconds (see `retargeting.atlas`).
+    """
+
+    def __init__(self, hand: str | Path | HandDescription, config: RetargetingConfig | None = None):
+        self.hand = hand if isinstance(hand, HandDescription) else describe_hand(hand)
+        self.config = config or RetargetingConfig()
+        solver = Solver(self.hand, self.config)
+        nq = len(self.hand.joint_names)
+        self._q = np.zeros(nq)
+        self._T = np.eye(4)
+        self._recent = (np.zeros((2, nq)), np.zeros((2, 3, 3)), np.zeros((2, 3)))
+        # one reference to all arrays: handing them over one by one would cost more than solving the frame
+        self._bundle = _bundle(
+            (solver.problem, solver.work, solver.layout, solver.atlas, solver.goal, solver.memory, solver.smoothing),
+            (*self._recent, self._q, self._T),
+        )
+        self._smooths = solver.smooths or solver.limits_speed
+        self.reset()
+
+    @property
+    def joint_names(self) -> tuple[str, ...]:
+        """The order of qpos."""
+        return self.hand.joint_names
+
+    @property
+    def T_world_palm(self) -> Float[np.ndarray, "4 4"]:
+        """The palm of the last answer; overwritten by the next step."""
+        return self._T
+
+    def reset(self) -> None:
+        """Forget all frames."""
+        self._frame = 0
+        self.missing = 0
+        """Frames since the reset that held NaN or infinite values, so that the last answer was held."""
+        self.unconverged = 0
+        """Frames since the reset whose search ended before it converged."""
+        self._q[:] = self.hand.rest_qpos
+        self._T[:] = np.eye(4)
+
+    def step(self, keypoints: Float[np.ndarray, "21 3"]) -> Float[np.ndarray, " nq"]:
+        """Solve one frame.
+
+        Args:
+            keypoints: Human keypoints, m, float64, of a hand on the same side. A frame with NaN or infinite values is not
+                solved: the last answer (after a reset, the rest posture) is held and the frame counted in `missing`.
+
+        Returns:
+            Joint positions within their limits, rad or m; overwritten by the next step.
+        """
+        config = self.config
+        status = _stream_step(
+            self._bundle, keypoints, self._frame, config.tries, self._smooths, config.max_iterations, config.tolerance
+        )
+        if status == NOT_FINITE:
+            self.missing += 1
+        else:
+            self._frame += 1
+            self.unconverged += status != CONVERGED
+        return self._q
+
+
+@structref.register
+class _BundleType(types.StructRef):
+    def preprocess_fields(self, fields: Any) -> Any:
+        return tuple((name, types.unliteral(kind)) for name, kind in fields)
+
+
+class _Bundle(structref.StructRefProxy):
+    def __new__(cls, solver, state):
+        return structref.StructRefProxy.__new__(cls, solver, state)
+
+
+structref.define_proxy(_Bundle, _BundleType, ["solver", "state"])
+
+
+@compiled
+def _bundle(solver, state):
+    return _Bundle(solver, state)
+
+
+@compiled
+def _stream_step(bundle, keypoints, frame, tries, smooths, max_iterations, tolerance):
+    """One frame; returns its status."""
+    problem, work, layout, atlas, goal, memory, smoothing = bundle.solver
+    recent_q, recent_R, recent_t, q, T = bundle.state
+    if keypoints.shape != (21, 3):
+        raise ValueError("keypoints of one frame have the shape (21, 3)")
+    for i in range(21):
+        for k in range(3):
+            if not np.isfinite(keypoints[i, k]):
+                return NOT_FINITE
+    nq = len(q)
+    if frame > 0:
+        for j in range(nq):
+            memory.q[j] = recent_q[0, j]
+        for i in range(3):
+            memory.t[i] = recent_t[0, i]
+            for k in range(3):
+                memory.R[i, k] = recent_R[0, i, k]
+    _, status, _ = step(
+        problem, work, layout, atlas, goal, memory, keypoints, frame > 0, NEAREST if frame < _SETTLE else tries,
+        max_iterations, tolerance,
+    )  # fmt: skip
+    if status == NOT_FINITE:
+        return status
+    if smooths:
+        # the mean of the last two first answers, weighted as in a whole recording
+        older = 1 if frame > 1 else 0
+        for j in range(nq):
+            smoothing.near_q[j] = 0.8 * recent_q[0, j] + 0.2 * recent_q[older, j]
+        for i in range(3):
+            smoothing.near_t[i] = 0.8 * recent_t[0, i] + 0.2 * recent_t[older, i]
+            for k in range(3):
+                smoothing.near_R[i, k] = 0.8 * recent_R[0, i, k] + 0.2 * recent_R[older, i, k]
+    for j in range(nq):
+        recent_q[1, j], recent_q[0, j] = recent_q[0, j], memory.q[j]
+    for i in range(3):
+        recent_t[1, i], recent_t[0, i] = recent_t[0, i], memory.t[i]
+        for k in range(3):
+            recent_R[1, i, k], recent_R[0, i, k] = recent_R[0, i, k], memory.R[i, k]
+    if smooths and frame > 0:
+        _, status, _ = smooth(problem, work, goal, smoothing, memory, q, True, max_iterations, tolerance)
+    for j in range(nq):
+        q[j] = memory.q[j]
+    for i in range(3):
+        T[i, 3] = memory.t[i]
+        for k in range(3):
+            T[i, k] = memory.R[i, k]
+    return status

@@ -1,0 +1,1 @@
+"""Hands as tables of numbers, and the records that files are written from."""
