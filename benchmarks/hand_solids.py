@@ -1,6 +1,6 @@
 """How far the solids of our hands lie from the official collision geometry, both ways.
 
-    python benchmarks/hand_solids.py --data ../shared/data [--hands svh leap_left ...] [--json FILE] [--table]
+    python benchmarks/hand_solids.py --data ../shared/data [--hands svh leap_left] [--ball 4] [--json FILE] [--table]
 
 Measured over whole links, with nothing picked out: ``palm`` is the body that carries the fingers, ``pads`` the two most
 distal links of every finger, back and sides included, and ``other`` all the rest (no bound is promised there). The
@@ -23,7 +23,7 @@ import numpy as np
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY / "tools"))
 
-from hand_surfaces import BALL, OFFICIAL, Surface, distances_both_ways, link_groups, read_urdf  # noqa: E402
+from hand_surfaces import BALL, OFFICIAL, Surface, distances_both_ways, link_groups, read_urdf  # noqa: E402 # pyright: ignore[reportMissingImports]
 
 from unihm.assets import HANDS  # noqa: E402
 
@@ -82,7 +82,7 @@ def table(found: dict[str, dict]) -> str:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with hands_official/")
     parser.add_argument("--hands", nargs="+", choices=list(OFFICIAL), default=list(OFFICIAL), metavar="HAND")
     parser.add_argument(
@@ -97,7 +97,7 @@ def main() -> None:
         args.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     if args.table:
         command = "Printed by `python benchmarks/hand_solids.py --data ../shared/data --table`."
-        explanation = "\n\n".join(__doc__.split("\n\n")[2:]).strip().replace("``", "`")
+        explanation = "\n\n".join((__doc__ or "").split("\n\n")[2:]).strip().replace("``", "`")
         page = f"# Solids of the hands\n\n{command} {explanation}\n\n{table(found)}\n"
         (REPOSITORY / "docs" / "hand_solids.md").write_text(page, encoding="utf-8")
 

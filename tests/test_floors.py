@@ -44,6 +44,7 @@ FLOORS = {
 SAME_FLOOR = {
     ("refinement", "contact_phases"),  # the contact term is gated by the phase
     ("datasets", "contact_phases"),  # episodes state when the hand touches
+    ("datasets", "retargeting"),  # a store holds its episodes' motions
     ("planning", "perception"),  # a plan starts from what was perceived
 }
 # Down within floor 1 and between floors 0 and 1 for plain records.

@@ -67,7 +67,7 @@ def fit(surface: Surface, group: str, rng: np.random.Generator) -> list[Solid]:
     best: list[Solid] = []
     score = np.inf
     while True:
-        rough = tuple(x[::3] for x in target)
+        rough = (target[0][::3], target[1][::3])
         tried = sorted((refine(start, rough, 60) for start in starts), key=lambda pair: pair[1])[:2]
         for solids, _ in tried:
             solids, _ = refine(trim(surface, refine(trim(surface, solids), target, 160)[0]), target, 100)
@@ -178,7 +178,7 @@ def fit_hand(name: str, data: Path, out: Path) -> dict:
 
 def main() -> None:
     """Write one JSON file per hand named."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("hands", nargs="+", choices=list(OFFICIAL), metavar="HAND")
     parser.add_argument("--data", type=Path, required=True, help="folder of official descriptions")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "solids")

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import trimesh
 from scipy import ndimage
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from solid import DENSITY, Solid, pose, sample, union_surface
 
 BALL = 4e-3  # m: no fingertip (7 mm and more) and hardly a thing worth grasping gets into a slot of 8 mm
@@ -77,19 +77,18 @@ def read_urdf(path: Path) -> Description:
     chains; chains without geometry (frames) are none.
     """
     root = ET.parse(path).getroot()
-    links = {}
+    links: dict[str, Geometry] = {}
     for link in root.findall("link"):
         parts = [_part(item, path.parent) for item in link.findall("collision")]
         if parts:
             solids = tuple(s for s in parts if isinstance(s, Solid))
-            meshes = [s.mesh() if isinstance(s, Solid) else s for s in parts]
-            mesh = trimesh.util.concatenate(meshes)
-            links[link.get("name")] = Geometry(mesh, solids if len(solids) == len(parts) else None)
-    parent = {j.find("child").get("link"): j.find("parent").get("link") for j in root.findall("joint")}
-    bearing: dict[str, int] = {}  # chains with geometry per link
-    leaves = [link.get("name") for link in root.findall("link") if link.get("name") not in parent.values()]
+            mesh = together([s.mesh() if isinstance(s, Solid) else s for s in parts])
+            links[link.get("name", "")] = Geometry(mesh, solids if len(solids) == len(parts) else None)
+    ends = [[joint.find(end) for end in ("child", "parent")] for joint in root.findall("joint")]
+    parent = {c.get("link", ""): p.get("link", "") for c, p in ends if c is not None and p is not None}
+    bearing: dict[str, int] = {}  # chains per link
     chains = []
-    for leaf in leaves:
+    for leaf in [name for link in root.findall("link") if (name := link.get("name", "")) not in parent.values()]:
         chain = [leaf]
         while chain[-1] in parent:
             chain.append(parent[chain[-1]])
@@ -97,27 +96,32 @@ def read_urdf(path: Path) -> Description:
         for name in chain:
             bearing[name] = bearing.get(name, 0) + 1
     fingers = [tuple(n for n in reversed(chain) if bearing[n] == 1 and n in links) for chain in chains]
-    return Description(links, tuple(f for f in fingers if len(f) > 1 or (f and len(fingers) < 4)))
+    return Description(links, tuple(finger for finger in fingers if finger))
 
 
 def _part(item: ET.Element, folder: Path) -> Solid | trimesh.Trimesh:
-    shape, origin = item.find("geometry")[0], item.find("origin")
-    xyz, rpy = ((_numbers(origin.get(k, "0 0 0")) if origin is not None else (0.0,) * 3) for k in ("xyz", "rpy"))
-    if shape.tag == "sphere":
-        return Solid("sphere", (float(shape.get("radius")),), xyz, rpy)
-    if shape.tag == "box":
-        return Solid("box", _numbers(shape.get("size")), xyz, rpy)
-    if shape.tag == "cylinder":
-        return Solid("cylinder", (float(shape.get("radius")), float(shape.get("length"))), xyz, rpy)
-    if shape.tag != "mesh":
+    shape, origin = item.findall("geometry/*")[0], item.find("origin")
+    where = {} if origin is None else origin.attrib
+    xyz, rpy = (_numbers(where.get(key, "0 0 0")) for key in ("xyz", "rpy"))
+    if shape.tag == "mesh":
+        mesh = together([trimesh.load(folder / shape.get("filename", ""), force="mesh")])
+        mesh.apply_scale(_numbers(shape.get("scale", "1 1 1")))
+        return mesh.apply_transform(pose(xyz, rpy))
+    keys = {"box": ("size",), "cylinder": ("radius", "length"), "sphere": ("radius",)}
+    if shape.tag not in keys:
         raise ValueError(f"<{shape.tag}> is no geometry of a URDF; expected mesh, box, cylinder or sphere.")
-    mesh = trimesh.load(folder / shape.get("filename"), force="mesh")
-    mesh.apply_scale(_numbers(shape.get("scale", "1 1 1")))
-    return mesh.apply_transform(pose(xyz, rpy))
+    return Solid(shape.tag, sum((_numbers(shape.get(key, "")) for key in keys[shape.tag]), ()), xyz, rpy)
 
 
 def _numbers(text: str) -> tuple[float, ...]:
     return tuple(float(word) for word in text.split())
+
+
+def together(meshes: list) -> trimesh.Trimesh:
+    """One mesh of several."""
+    mesh = trimesh.util.concatenate(meshes)
+    assert isinstance(mesh, trimesh.Trimesh)
+    return mesh
 
 
 class Surface:
@@ -139,24 +143,30 @@ class Surface:
             points: Samples (n, 3) of its surface; by default they are drawn here.
             ball: Radius of the ball, m.
             density: Of the samples, 1/m^2.
-            step: Of the grid on which the ball moves, m; by default a 120th of the length, 0.25 to 0.6 mm.
+            step: Of the grid on which the ball moves, m; by default a 120th of the length within 0.25 to 0.6 mm, or a
+                200th where that is more.
         """
         points = sample(mesh, density, seed=0) if points is None else points
-        h = step or float(np.clip(np.ptp(points, axis=0).max() / 120, 0.25e-3, 0.6e-3))
+        length = float(np.ptp(points, axis=0).max())
+        h = step or max(min(max(length / 120, 0.25e-3), 0.6e-3), length / 200)
         border = int(np.ceil((ball + 2 * h) / h)) + 1
         self._origin, self._step = points.min(axis=0) - border * h, h
         shape = np.ceil(np.ptp(points, axis=0) / h).astype(int) + 2 * border + 1
         # Walls must hold the ball back, so they are sampled again where a voxel is smaller than the sample distance.
-        walls = sample(mesh, 12 / h**2, seed=1)
+        walls = sample(mesh, 4 / h**2, seed=1)
         wall = np.zeros(shape, dtype=bool)
         wall[tuple(np.rint((walls - self._origin) / h).astype(int).T)] = True
-        labels, _ = ndimage.label(ndimage.distance_transform_edt(~wall) * h > ball)  # where the ball's centre fits
-        reach = ndimage.distance_transform_edt(labels != labels[0, 0, 0]) * h  # to the nearest place it can come to
+        clear = np.asarray(ndimage.distance_transform_edt(~wall)) * h
+        labels = np.empty(shape, dtype=np.int32)
+        ndimage.label(clear > ball, output=labels)  # places where the ball's centre fits, by connection
+        reach = (
+            np.asarray(ndimage.distance_transform_edt(labels != labels[0, 0, 0])) * h
+        )  # to the nearest it can come to
         index = (points - self._origin) / h
         # Fewer than 1.8 steps lose walls that lie badly in the grid; that inner sides of thin walls stay does no harm.
         self.points = points[ndimage.map_coordinates(reach, index.T, order=1) <= ball + 1.8 * h]
         """Samples (n, 3) of the outer surface, m."""
-        self.tree = cKDTree(self.points)
+        self.tree = KDTree(self.points)
         self._inside = reach > ball + 0.5 * h
         self.volume = float(self._inside.sum()) * h**3
         """Enclosed volume, m^3."""
@@ -196,11 +206,11 @@ def distances_both_ways(
     """
     ours = union_surface(solids, density)
     if not rough:
-        ours = Surface(trimesh.util.concatenate([solid.mesh() for solid in solids]), ours, **options).points
+        ours = Surface(together([solid.mesh() for solid in solids]), ours, **options).points
     signed = np.min([solid.signed_distance(surface.points) for solid in solids], axis=0)
     to_union = np.maximum(signed, 0.0)
     inner = signed < 0  # the true distance there is to the outer boundary, not to the nearest face of one solid
-    to_union[inner] = cKDTree(ours).query(surface.points[inner])[0]
+    to_union[inner] = KDTree(ours).query(surface.points[inner])[0]
     return to_union, surface.tree.query(ours)[0]
 
 

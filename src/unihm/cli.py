@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from unihm.commands import data, evaluate, generate, hands, motion, train
+from unihm.commands import bench, data, evaluate, generate, hands, motion, train
 from unihm.commands.console import say
 from unihm.registry import unknown_name
 
@@ -33,8 +33,9 @@ COMMANDS: dict[str, Callable | dict[str, Callable]] = {
         "check": hands.hands_check,
         "add": hands.hands_add,
     },
-    "data": {"import": data.data_import, "info": data.data_info},
+    "data": {"import": data.data_import, "retarget": data.data_retarget, "info": data.data_info},
     "train": {"tokenizer": train.train_tokenizer, "generator": train.train_generator},
+    "bench": {"retargeting": bench.bench_retargeting},
     "eval": {"tokenizer": evaluate.eval_tokenizer, "generation": evaluate.eval_generation},
 }
 

@@ -29,9 +29,50 @@ def test_axes_of_a_right_hand():
     np.testing.assert_allclose(T[:3, 3], [0, 0.1, 0], atol=1e-12)
 
 
-def test_no_direction_is_refused():
+def test_axes_of_a_left_hand():
+    # Palm down on a table, fingers along +y: the thumb of a left hand is at +x, the palm faces -z.
+    keypoints = np.zeros((21, 3))
+    keypoints[INDEX["index_mcp"]], keypoints[INDEX["middle_mcp"]] = [0.025, 0.09, 0], [0, 0.1, 0]
+    keypoints[INDEX["pinky_mcp"]] = [-0.04, 0.08, 0]
+    T = palm_frame(keypoints, "left")
+    np.testing.assert_allclose(T[:3, 0], [0, 1, 0], atol=1e-12)
+    np.testing.assert_allclose(T[:3, 1], [1, 0, 0], atol=1e-12)
+    np.testing.assert_allclose(T[:3, 2], [0, 0, -1], atol=1e-12)
+
+
+def test_a_mirrored_hand_has_the_mirrored_palm():
+    # A reflection S turns the palm's rotation R into S R diag(1, -1, 1): x and z are reflected, y is their product.
+    keypoints = np.random.default_rng(0).normal(size=(5, 21, 3))
+    S = np.diag([-1.0, 1.0, 1.0])
+    right, left = palm_frame(keypoints), palm_frame(keypoints @ S, "left")
+    np.testing.assert_allclose(left[:, :3, :3], S @ right[:, :3, :3] @ np.diag([1.0, -1.0, 1.0]), atol=1e-12)
+    np.testing.assert_allclose(left[:, :3, 3], right[:, :3, 3] @ S, atol=1e-12)
+
+
+@pytest.mark.parametrize("hand", ["panda", "ability_left"])
+def test_the_compiled_palm_is_the_same(hand):
+    from unihm.hands.description import describe_hand
+    from unihm.retargeting.atlas import make_memory
+    from unihm.retargeting.config import RetargetingConfig
+    from unihm.retargeting.frame import prepare
+    from unihm.retargeting.problem import compile_problem, make_goal
+
+    description = describe_hand(hand)
+    problem, layout = compile_problem(description, RetargetingConfig())
+    goal = make_goal(problem, description, RetargetingConfig())
+    memory = make_memory(len(description.joint_names))
+    for keypoints in np.random.default_rng(1).normal(size=(20, 21, 3)):
+        prepare(layout, keypoints, goal, memory)
+        T = palm_frame(keypoints, description.side)
+        np.testing.assert_allclose(goal.R, T[:3, :3], atol=1e-12)
+        np.testing.assert_allclose(goal.t, T[:3, 3], atol=1e-12)
+
+
+def test_no_direction_and_no_side_are_refused():
     with pytest.raises(ValueError, match="no direction"):
         palm_frame(np.zeros((2, 21, 3)))
+    with pytest.raises(ValueError, match="side is 'both', expected 'right' or 'left'"):
+        palm_frame(np.ones((21, 3)), "both")
 
 
 @pytest.mark.parametrize("source", ["video", "dexycb"])

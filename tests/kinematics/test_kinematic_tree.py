@@ -88,3 +88,17 @@ def test_base_frame_moves_everything(tmp_path, tree):
     q = torch.tensor([0.3, 0.05, -0.2], dtype=torch.float64)
     expected = torch.from_numpy(T_base_root) @ tree.forward_kinematics(q)
     torch.testing.assert_close(moved.forward_kinematics(q), expected, atol=1e-14, rtol=0)
+
+
+def test_a_chain_longer_than_the_interpreters_stack(tmp_path):
+    count = 1100  # Python allows 1000 calls within calls
+    joint = (
+        '<joint name="j{i}" type="revolute"><parent link="l{i}"/><child link="l{k}"/><origin xyz="0.001 0 0"/>'
+        '<axis xyz="0 0 1"/><limit lower="-1" upper="1"/></joint>'
+    )
+    links = "".join(f'<link name="l{i}"/>' for i in range(count + 1))
+    joints = "".join(joint.format(i=i, k=i + 1) for i in range(count))
+    (tmp_path / "chain.urdf").write_text(f'<robot name="chain">{links}{joints}</robot>')
+    long = KinematicTree.from_urdf(parse_urdf(tmp_path / "chain.urdf"))
+    T = long.forward_kinematics(torch.zeros(count, dtype=torch.float64))
+    np.testing.assert_allclose(T[-1, :3, 3], [0.001 * count, 0, 0], atol=1e-9)

@@ -1,8 +1,9 @@
-"""Data sets to episode stores."""
+"""Data sets to episode stores, and their episodes to motions of hands."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from unihm.commands.console import report
 
@@ -13,8 +14,10 @@ def data_import(
     out: Path,
     *,
     hands: tuple[str, ...] = (),
+    preset: str = "default",
     models: Path | None = None,
-    workers: int = 1,
+    workers: int | None = None,
+    engine: str = "process",
     limit: int | None = None,
     json: bool = False,
 ):
@@ -23,25 +26,74 @@ def data_import(
     Args:
         format: Name of the reader, for example dexycb.
         root: Folder of the data set.
-        out: Folder for the episode store; a finished part of an earlier run is kept.
-        hands: Hands to retarget to; default: all installed.
+        out: Folder for the episode store; what an earlier run finished is kept.
+        hands: Hands to retarget to, by name or folder; default: all installed right hands.
+        preset: Named settings of retargeting: default, position, or vector.
         models: Folder with the objects' models; default: where the reader expects it, beside ROOT.
-        workers: Processes that retarget side by side.
+        workers: How many retarget side by side; default: all cores, or the whole Ray cluster.
+        engine: process (this machine) or ray (pip install 'unihm[ray]').
         limit: Read at most this many episodes.
         json: Print the facts as JSON.
     """
     from unihm.datasets.base import DATASETS
     from unihm.datasets.episode_store import info
     from unihm.datasets.importing import import_dataset
-    from unihm.hands.description import describe_hand, list_hands
 
-    # recordings of left hands are mirrored: every episode shows a right one
-    names = hands or tuple(name for name in list_hands() if describe_hand(name).side == "right")
-    for name in names:
-        describe_hand(name)  # an unknown hand is refused before hours of work
+    names, retargeting = _retargeting(hands, preset)
+    _check_workers(workers, engine)
     reader = None if models is None else DATASETS[format](models=models)
-    import_dataset(format, root, out, names, retarget=_retarget, workers=workers, limit=limit, reader=reader)
+    import_dataset(
+        format,
+        root,
+        out,
+        names,
+        retargeting=retargeting,
+        workers=workers,
+        engine=engine,
+        limit=limit,
+        reader=reader,
+    )
     report(info(out), json)
+
+
+def data_retarget(
+    data: Path,
+    *,
+    hands: tuple[str, ...] = (),
+    preset: str = "default",
+    workers: int | None = None,
+    engine: str = "process",
+    force: bool = False,
+    json: bool = False,
+):
+    """Retarget every episode of a store to hands, on all cores or a Ray cluster; goes on where it was interrupted.
+
+    Args:
+        data: The store's folder, from `unihm data import`.
+        hands: Hands to retarget to, by name or folder; default: all installed right hands.
+        preset: Named settings of retargeting: default, position, or vector.
+        workers: How many work side by side; default: all cores, or the whole Ray cluster.
+        engine: process (this machine) or ray (pip install 'unihm[ray]').
+        force: Make complete motions anew. Without it, motions that were made with other settings are refused.
+        json: Print the figures as JSON.
+    """
+    import time
+    from dataclasses import asdict
+
+    from unihm.datasets.store_retargeting import retarget_store
+
+    names, retargeting = _retargeting(hands, preset)
+    _check_workers(workers, engine)
+    start = time.perf_counter()
+    done = retarget_store(data, names, retargeting, workers=workers, engine=engine, force=force)
+    seconds = time.perf_counter() - start
+    lines = [
+        f"{row.hand}: {row.episodes} episodes, {row.frames} frames, "
+        + ("complete before" if row.kept else f"{row.unconverged} frames did not converge")
+        for row in done
+    ]
+    facts = {"data": str(data), "preset": preset, "seconds": round(seconds, 2), "hands": [asdict(row) for row in done]}
+    report(facts, json, "\n".join([*lines, f"{seconds:.1f} s"]))
 
 
 def data_info(data: Path, *, json: bool = False):
@@ -56,9 +108,26 @@ def data_info(data: Path, *, json: bool = False):
     report(info(data), json)
 
 
-def _retarget(keypoints: list, hand: str) -> list:
-    """Keypoints to motions of a named hand; a plain function, so that worker processes can be handed it."""
-    from unihm.hands.description import describe_hand
-    from unihm.retargeting import retarget
+def _retargeting(hands: tuple[str, ...], preset: str) -> tuple[list[str], Any]:
+    """The hands' names and how they are retargeted to; an unknown hand or preset is refused before hours of work."""
+    from unihm.datasets.hand_retargeting import HandRetargeting
+    from unihm.hands.description import describe_hand, list_hands
+    from unihm.registry import unknown_name
+    from unihm.retargeting.config import PRESETS
 
-    return retarget(keypoints, describe_hand(hand))
+    if preset not in PRESETS:
+        raise unknown_name("--preset", preset, PRESETS)
+    names = [name for words in hands for name in words.split(",") if name]
+    # recordings of left hands are mirrored: every episode shows a right one
+    names = names or [name for name in list_hands() if describe_hand(name).side == "right"]
+    retargeting = HandRetargeting(PRESETS[preset])
+    for name in names:
+        retargeting.describe(name)
+    return names, retargeting
+
+
+def _check_workers(workers: int | None, engine: str) -> None:
+    """Refused before a data set is read."""
+    from unihm.datasets.workers import check_workers
+
+    check_workers(workers, engine)

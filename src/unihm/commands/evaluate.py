@@ -37,7 +37,7 @@ def eval_generation(
     from unihm.evaluation.tables import text_table, write_tables
     from unihm.pipeline import Pipeline
 
-    facts = _facts(data, seed, quick)
+    facts = evaluation_facts(data, seed, quick)
     pipeline = load_weights(Pipeline)
     rows = evaluate_generation(
         data, split, hand, pipeline.generator, pipeline.tokenizer, seed=seed, samples=samples, quick=quick
@@ -70,7 +70,7 @@ def eval_tokenizer(
     from unihm.evaluation.tokenizer import evaluate_tokenizer
     from unihm.tokenizer.tokenizer import load_tokenizer
 
-    facts = _facts(data, seed, quick)
+    facts = evaluation_facts(data, seed, quick)
     rows = evaluate_tokenizer(data, split, load_weights(load_tokenizer), hands=hand, quick=quick)
     facts = {**facts, "rows": rows}
     lines = [
@@ -82,7 +82,7 @@ def eval_tokenizer(
     report(facts, json, "\n".join(lines))
 
 
-def _facts(data: Path, seed: int, quick: bool) -> dict[str, Any]:
+def evaluation_facts(data: Path | str, seed: int, quick: bool) -> dict[str, Any]:
     """What every evaluation says of itself beside its rows; asked before it runs, since a checkout may move on."""
     return {
         "command": "unihm " + " ".join(sys.argv[1:]),

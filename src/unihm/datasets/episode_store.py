@@ -5,7 +5,8 @@
     motions/<hand>.parquet           joint positions and palm path of one hand
 
 The manifest is written last and names the shards: until it is there, the old episodes stay valid. Motions
-carry the fingerprint of the episodes that they were made for, so stale ones are recognised.
+carry the fingerprint of the episodes that they were made for, so stale ones are recognised; how they were made
+(`store_retargeting`), and a digest of their own numbers, since the store's fingerprint covers the episodes alone.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from jaxtyping import Float
 
 from unihm.contact_phases import contact_phase
 from unihm.datasets.episode_rows import (
@@ -29,9 +32,9 @@ from unihm.datasets.episode_rows import (
     table_from_episodes,
 )
 from unihm.datasets.manifest import KIND, MANIFEST, VERSION, read_manifest
-from unihm.datasets.parquet import array_column, cell, list_type, read_table, write_table
+from unihm.datasets.motion_rows import frames_of, motion_digest, motion_from_row, table_from_motions
+from unihm.datasets.parquet import read_table, write_table
 from unihm.datasets.summary import summarise
-from unihm.geometry.pose import pose_to_vector, vector_to_pose
 from unihm.registry import unknown_name
 from unihm.schema.episode import Episode
 from unihm.schema.motion import HandMotion
@@ -95,7 +98,7 @@ def write_episodes(
         for shard in old["shards"]:
             (folder / shard["file"]).unlink(missing_ok=True)
         for hand in hands_in(folder):
-            _motion_path(folder, hand).unlink()
+            motion_path(folder, hand).unlink()
     return manifest
 
 
@@ -123,41 +126,77 @@ def read_episodes(folder: str | Path, ids: Sequence[str] | None = None) -> list[
     return list(found.values()) if ids is None else _in_order(found, ids, "Episode")
 
 
-def write_motions(folder: str | Path, hand: str, motions: Mapping[str, HandMotion]) -> None:
+def read_keypoints(folder: str | Path) -> dict[str, tuple[float, Float[np.ndarray, "T 21 3"]]]:
+    """Frames per second and human keypoints of every episode, in stored order; float32, as they are stored.
+
+    Raises:
+        ValueError: The store is damaged.
+    """
+    found = {}
+    for path, table in _shards(folder, ["id", "fps", "keypoints_world"]):
+        for row, (name, fps) in enumerate(zip(table["id"].to_pylist(), table["fps"].to_pylist(), strict=True)):
+            found[name] = fps, finite_cell(path, table, "keypoints_world", row).astype(np.float32)
+    return found
+
+
+def write_motions(
+    folder: str | Path, hand: str, motions: Mapping[str, HandMotion], *, made_with: Mapping[str, Any] | None = None
+) -> None:
     """Write one hand's motions for episodes of the store, replacing earlier ones.
 
     What belongs to the episode (object path, cloud, instruction) is not written again; see `attach`.
 
+    Args:
+        folder: The store.
+        hand: The hand's name.
+        motions: Episode id to motion.
+        made_with: How they were made, as JSON values.
+
     Raises:
         ValueError: Joint names or lengths disagree, an episode is unknown, or nothing was given.
     """
-    lengths = {record.id: record.num_frames for record in episode_table(folder)}
     if not motions:
         raise ValueError(f"Nothing to write for hand '{hand}': there are no motions.")
     joint_names = next(iter(motions.values())).joint_names
     for name, motion in motions.items():
-        if name not in lengths:
-            raise unknown_name("Episode", name, lengths)
-        if len(motion) != lengths[name]:
-            raise ValueError(f"The motion of '{name}' has {len(motion)} frames, its episode {lengths[name]}.")
         if motion.hand != hand or motion.joint_names != joint_names:
             raise ValueError(f"The motion of '{name}' is of hand '{motion.hand}' or has other joints.")
-    nq, items = len(joint_names), list(motions.values())
-    table = pa.table(
-        {
-            "id": pa.array(list(motions), type=pa.string()),
-            "fps": pa.array([m.fps for m in items], type=pa.float64()),
-            "qpos": array_column([m.qpos for m in items], list_type(nq)),
-            "qpos_target": array_column([m.qpos_target for m in items], list_type(nq)),
-            "T_world_palm": array_column([pose_to_vector(m.T_world_palm) for m in items], list_type(7)),
-        }
-    )
-    header = {
+    header = {"joint_names": list(joint_names), "made_with": made_with}
+    write_motion_table(folder, hand, table_from_motions(motions), header)
+
+
+def write_motion_table(folder: str | Path, hand: str, table: pa.Table, header: Mapping[str, Any]) -> None:
+    """Write rows of `motion_rows` with ``joint_names`` and other facts in their header, as one hand's motions.
+
+    Raises:
+        ValueError: Lengths disagree, or an episode is unknown.
+    """
+    lengths = {record.id: record.num_frames for record in episode_table(folder)}
+    for name, frames in zip(table["id"].to_pylist(), frames_of(table), strict=True):
+        if name not in lengths:
+            raise unknown_name("Episode", name, lengths)
+        if frames != lengths[name]:
+            raise ValueError(f"The motion of '{name}' has {frames} frames, its episode {lengths[name]}.")
+    facts = {
         "hand": hand,
-        "joint_names": list(joint_names),
+        **header,
         "fingerprint": read_manifest(folder)["fingerprint"],
+        "digest": motion_digest(table),
     }
-    write_table(_motion_path(folder, hand), table, kind=_MOTIONS, version=VERSION, header=header)
+    write_table(motion_path(folder, hand), table, kind=_MOTIONS, version=VERSION, header=facts)
+
+
+def motion_header(folder: str | Path, hand: str) -> dict[str, Any]:
+    """Facts about one hand's motions.
+
+    Returns:
+        ``joint_names``; ``made_with``: how they were made, None where that was not recorded; ``digest``: of their ids
+        and numbers, None in older files; and what else the writer noted.
+
+    Raises:
+        ValueError: As `read_motions`.
+    """
+    return {"made_with": None, "digest": None, **_motion_table(folder, hand, ["id"])[1]}
 
 
 def read_motions(folder: str | Path, hand: str, ids: Sequence[str] | None = None) -> dict[str, HandMotion]:
@@ -168,18 +207,11 @@ def read_motions(folder: str | Path, hand: str, ids: Sequence[str] | None = None
     """
     path, header, table = _motion_table(folder, hand, None)
     wanted = None if ids is None else set(ids)
-    found = {}
-    for row, (name, fps) in enumerate(zip(table["id"].to_pylist(), table["fps"].to_pylist(), strict=True)):
-        if wanted is None or name in wanted:
-            found[name] = HandMotion(
-                hand=hand,
-                fps=fps,
-                joint_names=tuple(header["joint_names"]),
-                qpos=finite_cell(path, table, "qpos", row),
-                qpos_target=cell(table["qpos_target"], row),
-                T_world_palm=vector_to_pose(finite_cell(path, table, "T_world_palm", row)),
-                source=name,
-            )
+    found = {
+        name: motion_from_row(path, header, table, row)
+        for row, name in enumerate(table["id"].to_pylist())
+        if wanted is None or name in wanted
+    }
     if ids is not None:
         _in_order(found, ids, f"Motion of '{hand}' for episode")
         found = {name: found[name] for name in ids}
@@ -212,13 +244,20 @@ def attach(motion: HandMotion, episode: Episode) -> HandMotion:
 def info(folder: str | Path) -> dict[str, Any]:
     """What a store holds, as plain values: counts, hours, hands, objects, statistics and examples."""
     manifest = read_manifest(folder)
+    headers = {hand: motion_header(folder, hand) for hand in hands_in(folder)}
     return {
         **summarise(episode_table(folder)),
-        "hands": {hand: len(motion_ids(folder, hand)) for hand in hands_in(folder)},
+        "hands": {hand: len(motion_ids(folder, hand)) for hand in headers},
+        "motions": {hand: {"digest": h["digest"], **_brief(h["made_with"])} for hand, h in headers.items()},
         "skipped": {reason: len(ids) for reason, ids in manifest["skipped"].items()},
         "options": manifest["options"],
         "fingerprint": manifest["fingerprint"],
     }
+
+
+def _brief(made_with: Mapping[str, Any] | None) -> dict[str, Any]:
+    """How motions were made without what has parts of its own, such as a whole config."""
+    return {name: value for name, value in (made_with or {}).items() if not isinstance(value, Mapping)}
 
 
 def _shards(
@@ -248,14 +287,15 @@ def _motion_table(folder: str | Path, hand: str, columns: list[str] | None) -> t
     known = hands_in(folder)
     if hand not in known:
         raise unknown_name(f"Motions in '{folder}' of hand", hand, known)
-    path = _motion_path(folder, hand)
+    path = motion_path(folder, hand)
     header, table = read_table(path, kind=_MOTIONS, version=VERSION, columns=columns)
     if header["fingerprint"] != read_manifest(folder)["fingerprint"]:
         raise ValueError(f"'{path}' was made for other episodes than the store now holds; retarget again.")
     return path, header, table
 
 
-def _motion_path(folder: str | Path, hand: str) -> Path:
+def motion_path(folder: str | Path, hand: str) -> Path:
+    """Where one hand's motions lie."""
     return Path(folder) / _MOTIONS / f"{hand}.parquet"
 
 

@@ -7,31 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from unihm.datasets.base import DATASETS, DatasetReader, Skipped
-from unihm.datasets.episode_store import (
-    episode_table,
-    hands_in,
-    motion_ids,
-    read_episodes,
-    write_episodes,
-    write_motions,
-)
+from unihm.datasets.episode_store import write_episodes
 from unihm.datasets.manifest import MANIFEST, read_manifest
-from unihm.schema.motion import HandMotion
-
-_CHUNK = 32  # episodes a call of `retarget`; a progress bar moves after each
-
-Retarget = Callable[[list[np.ndarray], str], list[HandMotion]]
-"""Human keypoints, one array (T_i, 21, 3) an episode, and the name of a hand -> one motion an episode."""
+from unihm.datasets.store_retargeting import Retargeting, retarget_store
 
 
 def import_dataset(
@@ -40,8 +25,9 @@ def import_dataset(
     out: str | Path,
     hands: Sequence[str] = (),
     *,
-    retarget: Retarget | None = None,
-    workers: int = 1,
+    retargeting: Retargeting | None = None,
+    workers: int | None = None,
+    engine: str = "process",
     limit: int | None = None,
     reader: DatasetReader | None = None,
 ) -> dict[str, Any]:
@@ -52,8 +38,9 @@ def import_dataset(
         root: Folder of the data set.
         out: Folder of the store. Episodes and hands that are complete there are kept.
         hands: Names of the hands to retarget to.
-        retarget: See `Retarget`; needed where `hands` are given, and picklable where ``workers > 1``.
-        workers: Processes that retarget.
+        retargeting: How; needed where `hands` are given.
+        workers: See `open_workers`, which retarget; default: all cores.
+        engine: See `open_workers`.
         limit: Stop after this many episodes.
         reader: A configured reader, instead of the one that `format` makes with its defaults.
 
@@ -61,13 +48,13 @@ def import_dataset(
         The manifest of the store.
 
     Raises:
-        ValueError: The data cannot be read, or `out` holds the import of something else.
+        ValueError: The data cannot be read, `out` holds the import of something else, or see `retarget_store`.
     """
     root, out = Path(root), Path(out)
-    if hands and retarget is None:
+    if hands and retargeting is None:
         raise ValueError("Motions for hands are wanted, but no retargeting was given.")
-    if workers < 1 or (limit is not None and limit < 1):
-        raise ValueError(f"workers and limit must be at least 1, got {workers} and {limit}.")
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit is {limit}, expected at least 1.")
     source: DatasetReader = reader if reader is not None else DATASETS[format]()
     if not root.is_dir():
         raise ValueError(f"Data set folder '{root}' does not exist.")
@@ -83,9 +70,8 @@ def import_dataset(
         episodes = itertools.islice(source.episodes(root, on_skip), limit)
         bar = tqdm(episodes, desc=f"read {format}", unit="episode", total=limit, disable=None, delay=2)
         write_episodes(out, iter(bar), options=options, skipped=skipped)
-    if retarget is not None:
-        for hand in hands:
-            _retarget_all(out, hand, retarget, workers)
+    if hands and retargeting is not None:
+        retarget_store(out, hands, retargeting, workers=workers, engine=engine)
     return read_manifest(out)
 
 
@@ -101,30 +87,3 @@ def _source(root: Path) -> str:
     """Digest of the names and sizes of the files in the folder, to tell one data set from another."""
     files = sorted((path.name, path.stat().st_size) for path in root.iterdir() if path.is_file())
     return hashlib.sha256(repr(files).encode()).hexdigest()[:12]
-
-
-def _retarget_all(out: Path, hand: str, retarget: Retarget, workers: int) -> None:
-    """Retarget every episode of the store to one hand, unless that is done."""
-    ids = [record.id for record in episode_table(out)]
-    if hand in hands_in(out) and motion_ids(out, hand) == ids:
-        return
-    motions: dict[str, HandMotion] = {}
-    episodes = read_episodes(out)
-    chunks = [episodes[start : start + _CHUNK] for start in range(0, len(episodes), _CHUNK)]
-    with tqdm(total=len(ids), desc=f"retarget {hand}", unit="episode", disable=None, delay=2) as bar:
-        keypoints = [[episode.keypoints_world for episode in chunk] for chunk in chunks]
-        for chunk, results in zip(chunks, _map(retarget, keypoints, hand, workers), strict=True):
-            for episode, motion in zip(chunk, results, strict=True):
-                motions[episode.id] = motion.replace(fps=episode.fps, source=episode.id)
-            bar.update(len(chunk))
-    write_motions(out, hand, motions)
-
-
-def _map(retarget: Retarget, chunks: Sequence[list[np.ndarray]], hand: str, workers: int) -> Iterator[list[HandMotion]]:
-    if workers == 1:
-        yield from (retarget(chunk, hand) for chunk in chunks)
-        return
-    # Forked children would inherit the locks of torch's thread pools.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        yield from pool.map(retarget, chunks, itertools.repeat(hand))

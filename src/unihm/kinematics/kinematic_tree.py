@@ -187,14 +187,17 @@ class KinematicTree:
 
 def _levels(urdf: Urdf, joint_of: dict[str, Joint]) -> list[list[str]]:
     """Link names by their distance from the links that no joint moves, each level in the order of the file."""
-
-    def depth(name: str) -> int:
-        if name == urdf.root:
-            return 0
-        above = depth(joint_of[name].parent)
-        return 0 if above == 0 and joint_of[name].kind == "fixed" else above + 1
-
-    depths = [depth(link.name) for link in urdf.links]
+    depth_of = {urdf.root: 0}
+    for link in urdf.links:
+        # up to the first link whose depth is known, then down again; a loop, since chains may be longer than the stack
+        path = [link.name]
+        while path[-1] not in depth_of:
+            path.append(joint_of[path[-1]].parent)
+        above = depth_of[path.pop()]
+        for name in reversed(path):
+            above = 0 if above == 0 and joint_of[name].kind == "fixed" else above + 1
+            depth_of[name] = above
+    depths = [depth_of[link.name] for link in urdf.links]
     levels: list[list[str]] = [[] for _ in range(max(depths) + 1)]
     for link, level in zip(urdf.links, depths, strict=True):
         levels[level].append(link.name)

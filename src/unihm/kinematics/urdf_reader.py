@@ -78,26 +78,27 @@ def _solids(element: ET.Element, where: str) -> list[_Solid]:
     tag = element.tag.rpartition("}")[2]  # Drake writes its capsules as <drake:capsule>
     where = f"{where}, <{tag}>"
 
-    def lengths(key: str, count: int = 1, *, zero: bool = False) -> tuple[float, ...]:
-        values = numbers(element, key, count, where)
-        if min(values) < 0 or (min(values) == 0 and not zero):
-            raise ValueError(f"{where}: sizes must be positive, found {key} = '{element.get(key)}'.")
-        return values
-
     if tag == "sphere":
-        return [("sphere", lengths("radius"), 0.0)]
+        return [("sphere", _lengths(element, "radius", where), 0.0)]
     if tag == "cylinder":
-        return [("cylinder", lengths("radius") + lengths("length"), 0.0)]
+        return [("cylinder", _lengths(element, "radius", where) + _lengths(element, "length", where), 0.0)]
     if tag == "box":
-        return [("box", lengths("size", 3), 0.0)]
+        return [("box", _lengths(element, "size", where, 3), 0.0)]
     if tag == "capsule":
         # URDF 1.1: the length is that of the cylinder between the caps (so MuJoCo and Drake read it as well).
-        radius, length = lengths("radius"), lengths("length", zero=True)[0]
+        radius, length = _lengths(element, "radius", where), _lengths(element, "length", where, zero=True)[0]
         if length == 0:
             return [("sphere", radius, 0.0)]
         caps: list[_Solid] = [("sphere", radius, z) for z in (-length / 2, length / 2)]
         return [("cylinder", (*radius, length), 0.0), *caps]
     raise ValueError(f"{where} is no shape that we know; expected box, cylinder, sphere, capsule or mesh.")
+
+
+def _lengths(element: ET.Element, key: str, where: str, count: int = 1, *, zero: bool = False) -> tuple[float, ...]:
+    values = numbers(element, key, count, where)
+    if min(values) < 0 or (min(values) == 0 and not zero):
+        raise ValueError(f"{where}: sizes must be positive, found {key} = '{element.get(key)}'.")
+    return values
 
 
 def _mesh(element: ET.Element, role: str, T_link_mesh: np.ndarray, where: str) -> MeshReference:

@@ -1,14 +1,15 @@
 """An atlas of answers: for many human hand postures, the best minimum that a wide search finds.
 
 A frame that starts from the answer to a similar posture finds the best minimum nearly always, and finds the same one
-however the recording began. The postures are those of the human hand model (`assets/hands/human`), spread evenly over
-its joint ranges with the fingers' curls in part together; no recording enters. Making an atlas takes seconds once for a hand and
-a config; it is kept on disk, and made again when anything that it depends on changes.
+however the recording began. The postures are those of the human hand model (`assets/hands/human`), spread over
+its joint ranges with the fingers' curls in part together; no recording enters. Making an atlas takes seconds, once for
+a hand and a config; it is kept on disk, and made again when anything that it depends on changes.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from pathlib import Path
 
 import numpy as np
@@ -16,16 +17,16 @@ from jaxtyping import Float
 
 from unihm.hands.description import HandDescription, describe_hand
 from unihm.retargeting.compiled import cache_folder, compiled
-from unihm.retargeting.frame import NEAREST, Atlas, Layout, Memory, from_atlas, look_up, prepare
-from unihm.retargeting.newton import search, turn
+from unihm.retargeting.frame import FAR, FEATURE, NEAREST, Atlas, Layout, Memory, from_atlas, look_up, prepare
+from unihm.retargeting.newton import PRUNED, alike, copy_state, search, turn
 from unihm.retargeting.objective import Goal, Problem, Workspace
 from unihm.retargeting.problem import points_at
 
 _ENTRIES = 512
-_STARTS = 24  # random starts an entry
+_STARTS = 64  # random starts an entry
 _ROUNDS = 3  # times that entries try their neighbours' answers
-_FEATURE = 15
-_VERSION = 2
+_STEPS = 60  # most steps of a search
+_VERSION = 7
 
 
 def make_memory(nq: int) -> Memory:
@@ -34,12 +35,14 @@ def make_memory(nq: int) -> Memory:
         R=np.eye(3),
         t=np.zeros(3),
         q=np.zeros(nq),
+        R_human=np.eye(3),
         R_try=np.eye(3),
         t_try=np.zeros(3),
         q_try=np.zeros(nq),
-        feature=np.zeros(_FEATURE),
+        feature=np.zeros(FEATURE),
         near=np.zeros(NEAREST, dtype=np.int64),
         near_distance=np.zeros(NEAREST),
+        tried=np.zeros(2 * NEAREST, dtype=np.int64),
         human=np.zeros(13),
     )
 
@@ -76,22 +79,20 @@ def make_atlas(
     starts = np.concatenate([hand.rest_qpos[None], rng.uniform(low, high, (_STARTS, nq))])
     tilts = np.concatenate([np.zeros((1, 3)), rng.normal(0.0, 0.4, (_STARTS, 3))])
     atlas = Atlas(
-        features=np.zeros((entries, _FEATURE)),
-        q=np.zeros((entries, nq)),
-        R=np.tile(np.eye(3), (entries, 1, 1)),
+        features=np.zeros((entries, FEATURE)),
+        q=np.zeros((2 * entries, nq)),
+        R=np.tile(np.eye(3), (2 * entries, 1, 1)),
     )
-    one = Atlas(features=np.zeros((1, _FEATURE)), q=np.zeros((1, nq)), R=np.eye(3)[None])
-    _fill(problem, work, layout, atlas, one, goal, make_memory(nq), keypoints, starts, tilts, _ROUNDS)
+    one = Atlas(features=np.zeros((1, FEATURE)), q=np.zeros((1, nq)), R=np.eye(3)[None])
+    _fill(problem, work, layout, atlas, one, goal, make_memory(nq), keypoints, starts, tilts, _ROUNDS, _STEPS)
     return atlas
 
 
 def human_postures(side: str, count: int, seed: int = 0) -> Float[np.ndarray, "count 21 3"]:
-    """Keypoints of a human hand in postures that fill its joint ranges evenly, palm frame, m."""
-    from scipy.stats import qmc
-
+    """Keypoints of a human hand in random postures all over its joint ranges, palm frame, m."""
     human = describe_hand("human" if side == "right" else "human_left")
     names, lower, upper = human.joint_names, human.chain.lower, human.chain.upper
-    sample = qmc.Halton(len(names) + 1, seed=seed).random(count)
+    sample = np.random.default_rng(seed).random((count, len(names) + 1))
     # fingers mostly curl together, the thumb goes its own way
     share = np.where([name.startswith("thumb") for name in names], 1.0, 0.5)
     sample = share * sample[:, :-1] + (1 - share) * sample[:, -1:]
@@ -100,43 +101,62 @@ def human_postures(side: str, count: int, seed: int = 0) -> Float[np.ndarray, "c
 
 
 @compiled
-def _fill(problem, work, layout, atlas, one, goal, memory, keypoints, starts, tilts, rounds):
-    """Best of all starts for every entry, then of the neighbours' answers, round after round."""
+def _fill(problem, work, layout, atlas, one, goal, memory, keypoints, starts, tilts, rounds, steps):
+    """The two best minima from all starts for every entry, then from the neighbours' answers, round after round."""
     n = len(keypoints)
-    best = np.full(n, np.inf)
-    for e in range(n):
-        prepare(layout, keypoints[e], goal, memory)
-        atlas.features[e] = memory.feature
-        for s in range(len(starts)):
-            one.q[0] = starts[s]
-            turn(np.eye(3), tilts[s, 0], tilts[s, 1], tilts[s, 2], one.R[0])
-            from_atlas(problem, work, one, 0, goal, memory)
-            cost, _, _ = search(problem, work, goal, memory.R_try, memory.t_try, memory.q_try, 60, 1e-6, best[e], memory.q, False)
-            if cost < best[e]:
-                best[e] = cost
-                _keep(atlas, e, memory)
-    for _ in range(rounds):
+    cost = np.full(2 * n, math.inf)
+    upright = np.eye(3)
+    for around in range(1 + rounds):
         for e in range(n):
             prepare(layout, keypoints[e], goal, memory)
-            look_up(atlas, memory)
-            for rank in range(1, len(memory.near)):
-                if memory.near[rank] < 0:
-                    break
-                from_atlas(problem, work, atlas, memory.near[rank], goal, memory)
-                cost, _, _ = search(problem, work, goal, memory.R_try, memory.t_try, memory.q_try, 60, 1e-6, best[e], memory.q, False)
-                if cost < best[e] * (1 - 1e-4):
-                    best[e] = cost
-                    _keep(atlas, e, memory)
+            if around == 0:
+                for i in range(len(memory.feature)):
+                    atlas.features[e, i] = memory.feature[i]
+                count = len(starts)
+            else:
+                look_up(atlas, memory)
+                count = 2 * len(memory.near)
+            for s in range(count):
+                if around == 0:
+                    for j in range(starts.shape[1]):
+                        one.q[0, j] = starts[s, j]
+                    turn(upright, tilts[s, 0], tilts[s, 1], tilts[s, 2], one.R[0])
+                    from_atlas(problem, work, one, around, goal, memory)
+                else:
+                    source = 2 * memory.near[s // 2] + s % 2
+                    if source < 0 or cost[source] == math.inf:
+                        continue
+                    from_atlas(problem, work, atlas, source, goal, memory)
+                new, status, _ = search(
+                    problem, work, goal, memory.R_try, memory.t_try, memory.q_try, steps, 1e-6, cost[2 * e + 1],
+                    memory.q, memory.R, 0.0,
+                )  # fmt: skip
+                if status != PRUNED:
+                    _rank(atlas, cost, e, new, memory)
 
 
 @compiled
-def _keep(atlas, entry, memory):
-    """Store the trial state under an entry, relative to the human palm."""
+def _rank(atlas, cost, e, new, memory):
+    """Put the trial state in its place among an entry's two minima, its palm relative to the human's."""
+    best, other = 2 * e, 2 * e + 1
     human, R = memory.human, memory.R_try
-    atlas.q[entry] = memory.q_try
     for i in range(3):
         for k in range(3):
-            atlas.R[entry, i, k] = human[i] * R[0, k] + human[3 + i] * R[1, k] + human[6 + i] * R[2, k]
+            memory.R_human[i, k] = human[i] * R[0, k] + human[3 + i] * R[1, k] + human[6 + i] * R[2, k]
+    same = alike(memory.q_try, memory.R_human, atlas.q[best], atlas.R[best], FAR)
+    if new < cost[best]:
+        if cost[best] < math.inf and not same:
+            cost[other] = cost[best]
+            copy_state(atlas.q[best], atlas.R[best], memory.t, atlas.q[other], atlas.R[other], memory.t)
+        place = best
+    elif new < cost[other] and not same:
+        place = other
+    else:
+        return
+    cost[place] = new
+    copy_state(memory.q_try, memory.R_human, memory.t, atlas.q[place], atlas.R[place], memory.t)
+    if cost[other] == math.inf:  # no other minimum yet: the same one twice
+        copy_state(atlas.q[best], atlas.R[best], memory.t, atlas.q[other], atlas.R[other], memory.t)
 
 
 def _digest(problem: Problem, layout: Layout, goal: Goal) -> str:

@@ -1,18 +1,20 @@
 """How this package's loops are compiled and where the machine code is kept.
 
-numba looks only at the file of a function to decide whether its cached code is still good, not at the functions that it calls.
-So the code lies in a folder named by a digest of all sources of this package: a change anywhere makes a new one.
+numba looks only at the file of a function to decide whether its cached code is still good, not at the functions that it
+calls. So the code lies in a folder named by a digest of all sources of this package: a change anywhere makes a new one.
 """
 
 from __future__ import annotations
 
 import hashlib
+import inspect
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core import config as numba_config
 
 CACHE_VARIABLE = "UNIHM_CACHE"
 
@@ -25,17 +27,17 @@ def cache_folder() -> Path:
 
 def compiled(function: Callable[..., Any]) -> Any:
     """Compile a function of numbers and arrays, without Python's checks and without the interpreter's lock."""
-    before = numba.config.CACHE_DIR  # pyright: ignore[reportAttributeAccessIssue]
-    numba.config.CACHE_DIR = _CODE_FOLDER  # pyright: ignore[reportAttributeAccessIssue]
+    before = numba_config.CACHE_DIR  # pyright: ignore[reportAttributeAccessIssue]
+    numba_config.CACHE_DIR = _CODE_FOLDER  # pyright: ignore[reportAttributeAccessIssue]
     try:
         return numba.njit(
             cache=True,
             nogil=True,
             error_model="numpy",
             fastmath={"contract", "reassoc", "nsz", "arcp"},  # NaN and infinity keep their meaning
-        )(function)
+        )(inspect.unwrap(function))  # where shapes are checked at run time, that check wraps every function
     finally:
-        numba.config.CACHE_DIR = before  # pyright: ignore[reportAttributeAccessIssue]
+        numba_config.CACHE_DIR = before  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _code_folder() -> str:

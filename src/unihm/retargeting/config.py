@@ -62,7 +62,12 @@ class RetargetingConfig:
     fixed_palm: bool = False
     """Hold the palm at the human palm frame; only the fingers move."""
     tries: int = 2
-    """Answers of similar poses, independent of the past, that are tried for every frame beside its neighbour's."""
+    """Answers of similar poses, independent of the past, that are tried for every frame of a recording beside its
+    neighbours'."""
+    stream_tries: int = 1
+    """The same while streaming."""
+    try_every: int = 1
+    """While streaming, one frame of so many tries them; which, the frame itself decides."""
     tolerance: float = 1e-4
     """A step that lowers the cost by less than this share ends the search; the method converges quadratically, so that
     what remains is far less."""
@@ -84,8 +89,10 @@ class RetargetingConfig:
         for name, value in vars(self).items():
             if name.endswith("_sigma") and not value > 0:
                 raise ValueError(f"{name} is {value}, expected a positive number; inf leaves the term out.")
-        if not 0 < self.tolerance < 1 or self.max_iterations < 1 or self.tries < 1:
-            raise ValueError("tolerance lies in (0, 1); max_iterations and tries are at least 1.")
+        if not 0 < self.tolerance < 1 or min(self.max_iterations, self.tries, self.stream_tries, self.try_every) < 1:
+            raise ValueError(
+                "tolerance lies in (0, 1); max_iterations, tries, stream_tries and try_every are at least 1."
+            )
         if not (self.fps > 0 and self.velocity_limit > 0 and self.huber > 0 and self.pinch_distance > 0):
             raise ValueError("fps, velocity_limit, huber and pinch_distance must be positive.")
 

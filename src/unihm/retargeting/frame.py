@@ -1,9 +1,10 @@
 """What one frame of human keypoints asks of a hand, and the answer: the compiled step of retargeting.
 
 `prepare` is phi_dev of Eq. B1: it lays out the targets. `step` finds the answer. The objective has several minima in
-one frame of three (a thumb beside or across the palm, a palm tipped forward or back), and a search from the last frame's
-answer keeps to the side on which the recording happened to start. So each frame also tries answers that do not
-depend on the past: those of the most similar poses of an atlas (`retargeting.atlas`), pruned as soon as they cannot win.
+one frame of three (a thumb beside or across the palm, a palm tipped forward or back), and a search from the last
+frame's answer keeps to the side on which the recording happened to start. So each frame also tries answers that do not
+depend on the past: those of the most similar poses of an atlas (`retargeting.atlas`), given up as soon as they cannot
+win.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ import numpy as np
 
 from unihm.kinematics.keypoints import INDEX_MCP, INDEX_TIP, MIDDLE_MCP, PINKY_MCP, THUMB_TIP, WRIST
 from unihm.retargeting.compiled import compiled
-from unihm.retargeting.newton import MAX_ITERATIONS, NOT_FINITE, PRUNED, alike, search
+from unihm.retargeting.newton import MAX_ITERATIONS, NOT_FINITE, PRUNED, SAME, alike, copy_state, search
 from unihm.retargeting.objective import forward
 
 POSITION, VECTOR, PINCH = 0, 1, 2
-NEAREST = 8  # atlas entries that are looked up for a frame
-_FAR = 0.2  # rad or m: an entry whose joints are all nearer to the present answer than this would lead back to it
+FEATURE = 16  # numbers that tell a hand's shape: three a fingertip, and one 0 for whole vectors of the processor
+NEAREST = 16  # atlas entries that are looked up for a frame
+_SCATTER = 1e6  # makes of the hand's shape a number that changes from frame to frame as if by chance
+FAR = 0.3  # rad or m: an entry whose joints are all nearer to the present answer than this would lead back to it
 
 
 class Layout(NamedTuple):
@@ -41,11 +44,11 @@ class Layout(NamedTuple):
 
 
 class Atlas(NamedTuple):
-    """Answers to known poses; see `retargeting.atlas`."""
+    """Answers to known poses; see `retargeting.atlas`. Each pose has two, the best minimum and the best other one."""
 
-    features: np.ndarray  # (e, f)
-    q: np.ndarray  # (e, nq)
-    R: np.ndarray  # (e, 3, 3) the answer's palm in the human's
+    features: np.ndarray  # (e, FEATURE)
+    q: np.ndarray  # (2 e, nq)
+    R: np.ndarray  # (2 e, 3, 3) the answer's palm in the human's
 
 
 class Memory(NamedTuple):
@@ -54,12 +57,14 @@ class Memory(NamedTuple):
     R: np.ndarray  # (3, 3) the answer
     t: np.ndarray  # (3,)
     q: np.ndarray  # (nq,)
-    R_try: np.ndarray
+    R_human: np.ndarray  # (3, 3) the answer's palm in the human's
+    R_try: np.ndarray  # the state of a search
     t_try: np.ndarray
     q_try: np.ndarray
-    feature: np.ndarray  # (f,)
+    feature: np.ndarray  # (FEATURE,)
     near: np.ndarray  # (NEAREST,) atlas entries, nearest first
     near_distance: np.ndarray  # (NEAREST,)
+    tried: np.ndarray  # (2 NEAREST,) atlas entries that were tried
     human: np.ndarray  # (13,) the human palm: rotation row by row, origin, hand length
 
 
@@ -123,7 +128,11 @@ def prepare(layout, keypoints, goal, memory):
         target[r, 1] = target[source, 1] + scale * e1
         target[r, 2] = target[source, 2] + scale * e2
     if len(layout.aperture):
-        e0, e1, e2 = k[THUMB_TIP, 0] - k[INDEX_TIP, 0], k[THUMB_TIP, 1] - k[INDEX_TIP, 1], k[THUMB_TIP, 2] - k[INDEX_TIP, 2]
+        e0, e1, e2 = (
+            k[THUMB_TIP, 0] - k[INDEX_TIP, 0],
+            k[THUMB_TIP, 1] - k[INDEX_TIP, 1],
+            k[THUMB_TIP, 2] - k[INDEX_TIP, 2],
+        )
         opening = layout.aperture[0] + layout.aperture[1] * math.sqrt(e0 * e0 + e1 * e1 + e2 * e2)
         goal.lower[0] = goal.upper[0] = min(max(opening, layout.aperture[2]), layout.aperture[3])
 
@@ -137,7 +146,7 @@ def look_up(atlas, memory):
         near[i] = -1
     for e in range(len(features)):
         total = 0.0
-        for i in range(len(feature)):
+        for i in range(FEATURE):
             d = feature[i] - features[e, i]
             total += d * d
         i = len(near) - 1
@@ -155,8 +164,7 @@ def from_atlas(problem, work, atlas, entry, goal, memory):
     for j in range(len(q)):
         q[j] = min(max(atlas.q[entry, j], goal.lower[j]), goal.upper[j])
     if problem.free_palm == 0:
-        R[:] = goal.R
-        t[:] = goal.t
+        copy_state(q, goal.R, goal.t, q, R, t)
         return
     for i in range(3):
         h0, h1, h2 = human[3 * i], human[3 * i + 1], human[3 * i + 2]
@@ -180,16 +188,17 @@ def from_atlas(problem, work, atlas, entry, goal, memory):
 
 
 @compiled
-def step(problem, work, layout, atlas, goal, memory, keypoints, warm, tries, max_iterations, tolerance):
+def step(problem, work, layout, atlas, goal, memory, keypoints, warm, tries, every, max_iterations, tolerance):
     """Solve one frame into `memory` (R, t, q).
 
-    Which of the nearest atlas entries are tried is decided by the frame itself, so that recordings which begin at
-    different times try the same ones on the same frame.
+    Which frames try atlas entries is decided by the frame itself, so that recordings which begin at different times try
+    on the same frames.
 
     Args:
         keypoints: (21, 3), m.
         warm: Whether `memory` holds the answer of a neighbouring frame to start from.
         tries: Number of atlas entries to try.
+        every: Try on one frame of so many.
         max_iterations: Most steps of one search.
         tolerance: See `search`.
 
@@ -199,39 +208,48 @@ def step(problem, work, layout, atlas, goal, memory, keypoints, warm, tries, max
     prepare(layout, keypoints, goal, memory)
     R, t, q = memory.R_try, memory.t_try, memory.q_try
     cost, status, iterations, known = math.inf, MAX_ITERATIONS, 0, False
+    if int(abs(memory.feature[0] - memory.feature[4]) * _SCATTER) % every != 0:
+        tries = 0
     if tries > 0:
         look_up(atlas, memory)
-    first = 0
-    if tries < NEAREST:
-        first = int(abs(memory.feature[0] - memory.feature[4]) * 1e5)
-    for attempt in range(-1, tries):
+    tried = 0
+    for attempt in range(-1, 2 * NEAREST):
         if attempt < 0:
             if not warm:
                 continue
             for j in range(len(q)):
                 q[j] = min(max(memory.q[j], goal.lower[j]), goal.upper[j])
-            source_R, source_t = (memory.R, memory.t) if problem.free_palm else (goal.R, goal.t)
-            for i in range(3):
-                t[i] = source_t[i]
-                for k in range(3):
-                    R[i, k] = source_R[i, k]
+            if problem.free_palm:
+                copy_state(q, memory.R, memory.t, q, R, t)
+            else:
+                copy_state(q, goal.R, goal.t, q, R, t)
         else:
-            entry = memory.near[(first + attempt) % NEAREST]
-            if known and alike(atlas.q[entry], memory.q, _FAR):
+            if tried >= tries:
+                break
+            entry = 2 * memory.near[attempt // 2] + attempt % 2
+            if known and alike(atlas.q[entry], atlas.R[entry], memory.q, memory.R_human, FAR):
                 continue
+            fresh = True
+            for i in range(tried):
+                other = memory.tried[i]
+                fresh = fresh and not alike(atlas.q[entry], atlas.R[entry], atlas.q[other], atlas.R[other], FAR)
+            if not fresh:
+                continue
+            memory.tried[tried] = entry
+            tried += 1
             from_atlas(problem, work, atlas, entry, goal, memory)
-        new, new_status, count = search(problem, work, goal, R, t, q, max_iterations, tolerance, cost, memory.q, known)
+        within = SAME if known else 0.0
+        new, new_status, count = search(problem, work, goal, R, t, q, max_iterations, tolerance, cost, memory.q, memory.R, within)
         iterations += count
         if new_status == NOT_FINITE:
             return new, new_status, iterations
         if new < cost and new_status != PRUNED:
             cost, status, known = new, new_status, True
-            for j in range(len(q)):
-                memory.q[j] = q[j]
+            copy_state(q, R, t, memory.q, memory.R, memory.t)
             for i in range(3):
-                memory.t[i] = t[i]
                 for k in range(3):
-                    memory.R[i, k] = R[i, k]
+                    h = memory.human
+                    memory.R_human[i, k] = h[i] * R[0, k] + h[3 + i] * R[1, k] + h[6 + i] * R[2, k]
     return cost, status, iterations
 
 
@@ -284,10 +302,10 @@ def smooth(problem, work, goal, smoothing, memory, before, follows, max_iteratio
     for i in range(3):
         goal.t[i] = smoothing.near_t[i]
     result = search(
-        problem, work, goal, memory.R, memory.t, memory.q, max_iterations, tolerance, math.inf, memory.q, False
+        problem, work, goal, memory.R, memory.t, memory.q, max_iterations, tolerance, math.inf, memory.q, memory.R, 0.0
     )
     for j in range(nq):
         goal.c[j], goal.v[j] = smoothing.c[j], smoothing.v[j]
         goal.lower[j], goal.upper[j] = smoothing.lower[j], smoothing.upper[j]
-    goal.u[:] = smoothing.u
+    goal.u[0], goal.u[1] = smoothing.u[0], smoothing.u[1]
     return result

@@ -18,7 +18,8 @@ from unihm.retargeting.objective import assemble, cost_of, forward
 U = np.uint64  # unsigned indices skip the test for negative ones, which would keep loops from being vectorised
 CONVERGED, MAX_ITERATIONS, STALLED, NOT_FINITE, PRUNED = 0, 1, 2, 3, 4
 _DAMP_FIRST, _DAMP_MORE, _DAMP_MOST = 3e-2, 8.0, 1e8
-_SAME = 0.05  # rad or m: nearer than this two searches are in the same valley
+SAME = 0.05  # rad or m: nearer than this two searches are in the same valley
+_MODEL_HOLDS = 1e-2  # share of the cost: near enough to a minimum for that
 _HOPE = 3.0  # a search that is further than this many predicted gains from the bound will not reach it
 
 
@@ -97,23 +98,40 @@ def turn(R, w0, w1, w2, out):
 
 
 @compiled
-def alike(q, known, limit):
-    """Whether no joint differs by more than a limit."""
+def copy_state(q, R, t, to_q, to_R, to_t):
+    """Copy a state; loops, because whole-array assignment takes numba seconds to compile."""
     for j in range(len(q)):
-        if abs(q[j] - known[j]) > limit:
-            return False
-    return True
+        to_q[j] = q[j]
+    for i in range(3):
+        to_t[i] = t[i]
+        for k in range(3):
+            to_R[i, k] = R[i, k]
 
 
 @compiled
-def search(P, W, G, R, t, q, max_iterations, tolerance, bound, known, knows):
+def alike(q, R, known_q, known_R, limit):
+    """Whether no joint, and not the palm's direction, differs by more than a limit, rad or m."""
+    for j in range(len(q)):
+        if abs(q[j] - known_q[j]) > limit:
+            return False
+    gap = 3.0  # 3 - trace = 4 sin(angle / 2)^2
+    for i in range(3):
+        for k in range(3):
+            gap -= R[i, k] * known_R[i, k]
+    return gap <= limit * limit
+
+
+@compiled
+def search(P, W, G, R, t, q, max_iterations, tolerance, bound, known_q, known_R, within):
     """Descend from (R, t, q), which are overwritten with the answer.
 
     Args:
         max_iterations: Most steps.
         tolerance: A step that lowers the cost by less than this share ends the search.
         bound: Cost of a known answer; a search that will not get below it is given up (PRUNED).
-        known: Joints of that answer; where `knows`, a search that comes close to them is given up too.
+        known_q: Joints of that answer.
+        known_R: Its palm's rotation.
+        within: A search that comes so close to it, rad or m, is given up too; 0: none is.
 
     Returns:
         Cost, status, and number of iterations.
@@ -124,7 +142,7 @@ def search(P, W, G, R, t, q, max_iterations, tolerance, bound, known, knows):
     cost = cost_of(P, W, G, R, t, q)
     if not math.isfinite(cost):
         return cost, NOT_FINITE, 0
-    damping, fresh = 0.0, True
+    damping, fresh, passed = 0.0, True, False
     for iteration in range(max_iterations):
         if fresh:
             assemble(P, W, G, R, t, q)
@@ -134,7 +152,7 @@ def search(P, W, G, R, t, q, max_iterations, tolerance, bound, known, knows):
             if (q[j] <= lower[j] and g[j] >= 0.0) or (q[j] >= upper[j] and g[j] <= 0.0):
                 fixed[j] = 1.0
                 d[j] = 0.0
-        for _ in range(4):
+        for _ in range(2):
             while not _solve(P, W, damping):
                 damping = max(damping * _DAMP_MORE, _DAMP_FIRST)
                 if damping > _DAMP_MOST:
@@ -155,7 +173,7 @@ def search(P, W, G, R, t, q, max_iterations, tolerance, bound, known, knows):
             for k in range(U(first[i]), i):
                 s += H[i, k] * d[k]
             gain -= d[i] * (g[i] + s)
-        if iteration > 1 and cost - _HOPE * abs(gain) > bound:
+        if cost - _HOPE * abs(gain) > bound:
             return cost, PRUNED, iteration
         for j in range(nq):
             trial[j] = min(max(q[j] + d[j], lower[j]), upper[j])
@@ -164,20 +182,20 @@ def search(P, W, G, R, t, q, max_iterations, tolerance, bound, known, knows):
             for i in range(3):
                 W.t[i] = t[i] + d[nq + i]
         else:
-            W.R[:] = R
-            W.t[:] = t
+            copy_state(trial, R, t, trial, W.R, W.t)
         forward(P, W, W.R, W.t, trial)
         new = cost_of(P, W, G, W.R, W.t, trial)
         if new < cost:
             ratio = (cost - new) / gain if gain > 0.0 else 1.0
             small = cost - new <= tolerance * cost and gain <= 4.0 * tolerance * cost
+            if damping == 0.0 and not passed and cost - new <= _MODEL_HOLDS * cost:
+                # where the model foretold the gain that well, the next step would gain about what it missed
+                small = small or (cost - new) * abs(1.0 - ratio) <= 0.1 * tolerance * cost
             cost, fresh = new, True
-            q[:] = trial
-            R[:] = W.R
-            t[:] = W.t
+            copy_state(W.q, W.R, W.t, q, R, t)
             if small:
                 return cost, CONVERGED, iteration + 1
-            if knows and alike(q, known, _SAME):
+            if within > 0.0 and alike(q, R, known_q, known_R, within):
                 return cost, PRUNED, iteration + 1
             if ratio > 0.5:
                 damping = damping * 0.1 if damping > 1e-7 else 0.0

@@ -7,10 +7,10 @@ Over the palm pose (R, t) and the independent joints q it is
       + 1/4 u_R ||R - R_c||^2 + 1/2 u_t ||t - t_c||^2     the palm's own (the first is u_R angle^2 / 2 for small angles)
       + 1/2 w_s sum max(0, reach_s - ||x_a - x_b||)^2     spheres of different fingers kept apart
 
-The Hessian is built as rigid-body dynamics builds a mass matrix (composite bodies; Featherstone 2008, section 6.2): each
-body gathers the stiffness of all points beyond it as seen by a twist about the palm's origin, and one product with the
-joint's twist gives its column. The second derivative of a point, ``a_i x (a_j x (p - o_j))`` for joint i above joint j,
-fits the same pattern, so the exact Hessian costs little more than the Gauss-Newton matrix.
+The Hessian is built as rigid-body dynamics builds a mass matrix (composite bodies; Featherstone 2008, section 6.2):
+each body gathers the stiffness of all points beyond it as seen by a twist about the palm's origin, and one product with
+the joint's twist gives its column. The second derivative of a point, ``a_i x (a_j x (p - o_j))`` for joint i above
+joint j, fits the same pattern, so the exact Hessian costs little more than the Gauss-Newton matrix.
 
 Everything a frame needs lies in arrays that are made once (`Problem`, `Workspace`); nothing is allocated here.
 """
@@ -443,9 +443,7 @@ def assemble(P, W, G, R, t, q):
             else:
                 # moved to the joint's own origin the torque loses o x force
                 o0, o1, o2 = X[u, 9] - t0, X[u, 10] - t1, X[u, 11] - t2
-                value = (
-                    b0 * (h0 - o1 * l2 + o2 * l1) + b1 * (h1 - o2 * l0 + o0 * l2) + b2 * (h2 - o0 * l1 + o1 * l0)
-                )
+                value = b0 * (h0 - o1 * l2 + o2 * l1) + b1 * (h1 - o2 * l0 + o0 * l2) + b2 * (h2 - o0 * l1 + o1 * l0)
             if k == i:
                 H[i, i] += 2.0 * value
             else:
@@ -494,6 +492,7 @@ def assemble(P, W, G, R, t, q):
             _pair_row(P, W, r, target, weight[r])
     if P.sphere_weight > 0.0:
         for s in range(len(P.sphere_a)):
-            _sphere_row(P, W, s)
-
-
+            a, b, reach = P.sphere_a[s], P.sphere_b[s], P.sphere_reach[s]
+            e0, e1, e2 = p[a, 0] - p[b, 0], p[a, 1] - p[b, 1], p[a, 2] - p[b, 2]
+            if e0 * e0 + e1 * e1 + e2 * e2 < reach * reach:  # few do, and the call alone costs more than this test
+                _sphere_row(P, W, s)

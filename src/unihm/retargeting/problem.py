@@ -35,7 +35,9 @@ def compile_problem(hand: HandDescription, config: RetargetingConfig) -> tuple[P
     points.append((-1, np.zeros(3)))  # the palm's origin
     tips = [int(slot) for slot in hand.fingertip_slots]
 
-    scales = _finger_scales(hand) if config.link_scaling == "hand" else dict.fromkeys(FINGERS, 1.0)
+    scales: dict[str, float] = {finger: 1.0 for finger in FINGERS}
+    if config.link_scaling == "hand":
+        scales = _finger_scales(hand)
     rows: list[tuple[int, int, int, int, int, float, float]] = []  # kind, a, b, human a, human b, scale, weight
     for slot, index in enumerate(indices):
         sigma = config.fingertip_sigma if slot in tips else config.keypoint_sigma
@@ -65,8 +67,8 @@ def compile_problem(hand: HandDescription, config: RetargetingConfig) -> tuple[P
     couplings = [(row[1], row[2]) for row in rows] + [(first_sphere + a, first_sphere + b) for a, b, _ in pairs]
 
     problem = _problem(hand.chain, points, couplings, len(rows), config)._replace(
-        sphere_a=_ints([first_sphere + a for a, _, _ in pairs]),
-        sphere_b=_ints([first_sphere + b for _, b, _ in pairs]),
+        sphere_a=_indices([first_sphere + a for a, _, _ in pairs]),
+        sphere_b=_indices([first_sphere + b for _, b, _ in pairs]),
         sphere_reach=np.array([reach for _, _, reach in pairs], dtype=np.float64),
         sphere_weight=1 / config.self_collision_sigma**2 if pairs else 0.0,
     )
@@ -100,7 +102,7 @@ def joint_span(hand: HandDescription) -> Float[np.ndarray, " nq"]:
 
 def make_goal(problem: Problem, hand: HandDescription, config: RetargetingConfig) -> Goal:
     """A goal to be filled frame by frame; rest posture, palm orientation and limits stand in it already."""
-    rows, nq = len(problem.row_a), len(hand.joint_names)
+    rows = len(problem.row_a)
     return Goal(
         target=np.zeros((rows, 3)),
         weight=np.zeros(rows),
@@ -159,26 +161,26 @@ def _problem(
         return np.concatenate([np.zeros((1, *shape), dtype=values.dtype), values])
 
     return Problem(
-        parent=front(chain.parent + 1),
+        parent=_indices(front(chain.parent + 1)),
         basis=basis,
         origin=front(chain.T_parent_body[:, :3, 3], (3,)),
         axis=front(chain.axis, (3,)),
         prismatic=front(chain.prismatic),
-        place=front(chain.column),
+        place=_indices(front(chain.column)),
         multiplier=front(chain.multiplier),
         offset=front(chain.offset),
-        point_body=_ints([body + 1 for body, _ in points]),
+        point_body=_indices([body + 1 for body, _ in points]),
         point_xyz=np.array([xyz for _, xyz in points]).reshape(-1, 3),
-        row_a=_ints([a for a, _ in couplings[:rows]]),
+        row_a=_indices([a for a, _ in couplings[:rows]]),
         row_b=_ints([b for _, b in couplings[:rows]]),
         single=sum(b < 0 for _, b in couplings[:rows]),
-        chain_start=_ints(np.cumsum([0, *map(len, chains)])),
-        chain=_ints([body for item in chains for body in item]),
-        unknown_start=_ints(np.cumsum([0, *map(len, movers)])),
-        unknowns=_ints([i for item in movers for i in item]),
-        first=_ints(first),
-        sphere_a=_ints([]),
-        sphere_b=_ints([]),
+        chain_start=_indices(np.cumsum([0, *map(len, chains)])),
+        chain=_indices([body for item in chains for body in item]),
+        unknown_start=_indices(np.cumsum([0, *map(len, movers)])),
+        unknowns=_indices([i for item in movers for i in item]),
+        first=_indices(first),
+        sphere_a=_indices([]),
+        sphere_b=_indices([]),
         sphere_reach=np.zeros(0),
         sphere_weight=0.0,
         delta=config.huber,
@@ -188,7 +190,9 @@ def _problem(
     )
 
 
-def _bones(indices: list[int], rest: np.ndarray, row_of: dict[int, int]) -> list[tuple[int, int, tuple[int, int], float]]:
+def _bones(
+    indices: list[int], rest: np.ndarray, row_of: dict[int, int]
+) -> list[tuple[int, int, tuple[int, int], float]]:
     """For each keypoint behind a fingertip: its row, the row it hangs on, the human bone and the robot's length, m."""
     slot = {index: i for i, index in enumerate(indices)}
     pairs = []
@@ -244,7 +248,9 @@ def _aperture(hand: HandDescription, config: RetargetingConfig) -> np.ndarray:
             f"gripper 'aperture' is for hands with one joint and two fingers; '{hand.name}' has "
             f"{len(hand.joint_names)} joints and {len(hand.fingertip_slots)} fingers."
         )
-    points = [hand.chain.point(hand.keypoints[slot].link, np.array(hand.keypoints[slot].xyz)) for slot in hand.fingertip_slots]
+    points = [
+        hand.chain.point(hand.keypoints[slot].link, np.array(hand.keypoints[slot].xyz)) for slot in hand.fingertip_slots
+    ]
     ends = [np.array([limit]) for limit in (hand.chain.lower[0], hand.chain.upper[0])]
     gaps = [float(np.linalg.norm(np.subtract(*points_at(hand.chain, q, points)))) for q in ends]
     if abs(gaps[1] - gaps[0]) < 1e-6:
@@ -282,3 +288,8 @@ def _sphere_pairs(
 
 def _ints(values) -> np.ndarray:
     return np.asarray(values, dtype=np.int64)
+
+
+def _indices(values) -> np.ndarray:
+    """Unsigned: compiled code then does not test for negative indices."""
+    return np.asarray(values, dtype=np.uint32)

@@ -21,6 +21,7 @@ from unihm.sources.checks import check_keypoints
 if TYPE_CHECKING:  # retargeting starts without torch
     from unihm.hands.hand import HandModel
 
+_DEFAULT = RetargetingConfig()
 _STATUS = {CONVERGED: "CONVERGED", MAX_ITERATIONS: "MAX_ITERATIONS", STALLED: "STALLED", NOT_FINITE: "NOT_FINITE"}
 
 
@@ -41,7 +42,7 @@ class RetargetingReport:
 def retarget(
     keypoints_world: Sequence[np.ndarray],
     hand: HandDescription | HandModel,
-    config: RetargetingConfig = RetargetingConfig(),
+    config: RetargetingConfig = _DEFAULT,
     threads: int = 1,
 ) -> list[HandMotion]:
     """Retarget sequences of human keypoints (each (T_i, 21, 3), m) to a hand; see `retarget_with_report`."""
@@ -51,7 +52,7 @@ def retarget(
 def retarget_with_report(
     keypoints_world: Sequence[np.ndarray],
     hand: HandDescription | HandModel,
-    config: RetargetingConfig = RetargetingConfig(),
+    config: RetargetingConfig = _DEFAULT,
     threads: int = 1,
 ) -> tuple[list[HandMotion], RetargetingReport]:
     """Retarget sequences of human keypoints to a hand.
@@ -88,9 +89,7 @@ def retarget_with_report(
         with ThreadPoolExecutor(number) as pool:
             list(pool.map(work, range(number)))
     motions = [
-        HandMotion(
-            hand=description.name, fps=config.fps, joint_names=description.joint_names, qpos=q, T_world_palm=T
-        )
+        HandMotion(hand=description.name, fps=config.fps, joint_names=description.joint_names, qpos=q, T_world_palm=T)
         for q, T, _ in results
     ]
     return motions, _report(description, keypoints_world, results)

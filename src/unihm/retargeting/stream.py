@@ -33,13 +33,14 @@ class Retargeter:
         self.config = config or RetargetingConfig()
         solver = Solver(self.hand, self.config)
         nq = len(self.hand.joint_names)
+        self._keypoints = np.zeros((21, 3))
         self._q = np.zeros(nq)
         self._T = np.eye(4)
         self._recent = (np.zeros((2, nq)), np.zeros((2, 3, 3)), np.zeros((2, 3)))
         # one reference to all arrays: handing them over one by one would cost more than solving the frame
         self._bundle = _bundle(
             (solver.problem, solver.work, solver.layout, solver.atlas, solver.goal, solver.memory, solver.smoothing),
-            (*self._recent, self._q, self._T),
+            (self._keypoints, *self._recent, self._q, self._T),
         )
         self._smooths = solver.smooths or solver.limits_speed
         self.reset()
@@ -64,20 +65,32 @@ class Retargeter:
         self._q[:] = self.hand.rest_qpos
         self._T[:] = np.eye(4)
 
-    def step(self, keypoints: Float[np.ndarray, "21 3"]) -> Float[np.ndarray, " nq"]:
+    def step(self, keypoints: np.ndarray) -> Float[np.ndarray, " nq"]:
         """Solve one frame.
 
         Args:
-            keypoints: Human keypoints, m, float64, of a hand on the same side. A frame with NaN or infinite values is not
-                solved: the last answer (after a reset, the rest posture) is held and the frame counted in `missing`.
+            keypoints: Human keypoints (21, 3), m, of a hand on the same side; any real type and layout. A frame with
+                NaN or infinite values is not solved: the last answer (after a reset, the rest posture) is held and
+                the frame counted in `missing`.
 
         Returns:
             Joint positions within their limits, rad or m; overwritten by the next step.
+
+        Raises:
+            ValueError: The keypoints have another shape, or are no real numbers.
         """
+        keypoints = np.asarray(keypoints)
+        if keypoints.shape != (21, 3) or keypoints.dtype.kind not in "fiu":
+            raise ValueError(
+                f"keypoints of one frame have shape {keypoints.shape} and type {keypoints.dtype}, expected (21, 3) and "
+                "real numbers."
+            )
+        self._keypoints[:] = keypoints  # for another type or layout the search would be compiled anew
         config = self.config
         status = _stream_step(
-            self._bundle, keypoints, self._frame, config.tries, self._smooths, config.max_iterations, config.tolerance
-        )
+            self._bundle, self._frame, config.stream_tries, config.try_every, self._smooths,
+            config.max_iterations, config.tolerance,
+        )  # fmt: skip
         if status == NOT_FINITE:
             self.missing += 1
         else:
@@ -106,12 +119,10 @@ def _bundle(solver, state):
 
 
 @compiled
-def _stream_step(bundle, keypoints, frame, tries, smooths, max_iterations, tolerance):
+def _stream_step(bundle, frame, tries, every, smooths, max_iterations, tolerance):
     """One frame; returns its status."""
     problem, work, layout, atlas, goal, memory, smoothing = bundle.solver
-    recent_q, recent_R, recent_t, q, T = bundle.state
-    if keypoints.shape != (21, 3):
-        raise ValueError("keypoints of one frame have the shape (21, 3)")
+    keypoints, recent_q, recent_R, recent_t, q, T = bundle.state
     for i in range(21):
         for k in range(3):
             if not np.isfinite(keypoints[i, k]):
@@ -124,9 +135,10 @@ def _stream_step(bundle, keypoints, frame, tries, smooths, max_iterations, toler
             memory.t[i] = recent_t[0, i]
             for k in range(3):
                 memory.R[i, k] = recent_R[0, i, k]
+    settles = frame < _SETTLE
     _, status, _ = step(
-        problem, work, layout, atlas, goal, memory, keypoints, frame > 0, NEAREST if frame < _SETTLE else tries,
-        max_iterations, tolerance,
+        problem, work, layout, atlas, goal, memory, keypoints, frame > 0, NEAREST if settles else tries,
+        1 if settles else every, max_iterations, tolerance,
     )  # fmt: skip
     if status == NOT_FINITE:
         return status
@@ -146,7 +158,7 @@ def _stream_step(bundle, keypoints, frame, tries, smooths, max_iterations, toler
         for k in range(3):
             recent_R[1, i, k], recent_R[0, i, k] = recent_R[0, i, k], memory.R[i, k]
     if smooths and frame > 0:
-        _, status, _ = smooth(problem, work, goal, smoothing, memory, q, True, max_iterations, tolerance)
+        _, status, _ = smooth(problem, work, goal, smoothing, memory, q, frame > 0, max_iterations, tolerance)
     for j in range(nq):
         q[j] = memory.q[j]
     for i in range(3):

@@ -2,7 +2,8 @@
 
 Directions of a finger's end body, in the frame of the link that its last joint moves: ``d`` from the joint to the
 end, perpendicular to the joint's axis; ``v = axis × d`` to where flexing moves it, the pad's side. The contact point
-lies half way between the pad's side and the end, ``(d + v) / sqrt 2`` from the centre of the end, on the surface.
+lies half way between the pad's side and the end: on a round end in the direction ``(d + v) / sqrt 2`` from its centre,
+on a flat pad half way from below the centre to the end.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from unihm.hands.proposing.solids import Solids
 
 _SHORTEST = 0.008  # m: a frame nearer to its joint than this marks no fingertip
 _END = 0.02  # m: how far from the end the thickness of a fingertip is measured
+_FLAT = 0.97  # of its height: a pad that keeps this much half way from the end's centre to the end is a flat face
 _MARKER = 0.008  # m: solids smaller than this mark a frame
 _NAME = "tip"
 
@@ -70,13 +72,13 @@ def find_tip(skeleton: Skeleton, chain: Chain, solids: Solids, doubts: list[str]
     return Tip(end=end, direction=direction, hull=hull)
 
 
-def pad_point(tip: Tip, v: Float[np.ndarray, " 3"], flat: bool) -> Float[np.ndarray, " 3"]:
+def pad_point(tip: Tip, v: Float[np.ndarray, " 3"], jaw: bool) -> Float[np.ndarray, " 3"]:
     """The contact point on the surface, m, in the link that the last joint moves.
 
     Args:
         tip: The finger's end.
         v: Unit direction to the pad's side.
-        flat: True for the jaw of a gripper, whose pad faces v only.
+        jaw: True for the jaw of a gripper, whose pad faces v only.
     """
     from scipy.spatial import ConvexHull, QhullError
 
@@ -107,10 +109,14 @@ def pad_point(tip: Tip, v: Float[np.ndarray, " 3"], flat: bool) -> Float[np.ndar
             centre = centre + side * (plus - minus) / 2
             half.append((plus + minus) / 2)
         centre = centre + d * (to_surface(centre, d) - min(half))
-    if not flat:
-        u = (d + v) / 2**0.5
-        # Not into the corner of a square end: from the ball's own surface on towards the pad's side.
-        centre = centre + u * min(to_surface(centre, u), min(half))
+    if jaw:
+        return centre + v * to_surface(centre, v)
+    onward = centre + d * min(half) / 2
+    if to_surface(onward, v) > _FLAT * to_surface(centre, v):
+        return onward + v * to_surface(onward, v)
+    u = (d + v) / 2**0.5
+    # Not into the corner of a square end: from the ball's own surface on towards the pad's side.
+    centre = centre + u * min(to_surface(centre, u), min(half))
     return centre + v * to_surface(centre, v)
 
 
