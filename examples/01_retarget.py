@@ -1,4 +1,4 @@
-"""Retarget a human grasp to every hand (Eq. B1).
+"""Retarget a human grasp to every right hand (Eq. B1).
 
     python examples/01_retarget.py
 
@@ -29,6 +29,8 @@ def main() -> None:
     keypoints_world = closing_hand(frames=45)
     for name in list_hands():
         hand = load_hand(name)
+        if hand.side != "right":
+            continue
         motions, report = retarget_with_report([keypoints_world], hand)
         step = np.abs(np.diff(motions[0].qpos, axis=0)) / (hand.upper - hand.lower).numpy()
         print(

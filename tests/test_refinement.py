@@ -47,14 +47,37 @@ def _motion(hand: HandModel, kind: str, offset=(0.01, 0.015, 0.01)) -> HandMotio
     T_world_palm = np.tile(np.eye(4), (FRAMES, 1, 1))
     T_world_palm[:, :3, :3] = R = np.stack([x, np.cross(z, x), z], axis=1)
     away = 0.12 * np.clip(1 - t / (LIFT - 8), 0, 1)[:, None] * -z
-    T_world_palm[:, :3, 3] = T_world_object[:, :3, 3] - R @ between + np.array(offset) + away
+    offset = np.array(offset) * [1, 1 if hand.side == "right" else -1, 1]  # a left hand misses to its other side
+    T_world_palm[:, :3, 3] = T_world_object[:, :3, 3] - R @ between + offset + away
     return HandMotion(
         hand=hand.name, fps=30.0, joint_names=hand.joint_names, qpos=np.tile(hand.rest_qpos.numpy(), (FRAMES, 1)),
         T_world_palm=T_world_palm, T_world_object=T_world_object, object_points=points, object_normals=normals,
     )  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=[(hand, kind) for hand in list_hands() for kind in ("sphere", "box")], ids=str)
+def _representative() -> list[str]:
+    """Hands by what sets them apart for a grasp: the largest, each number of fingers, coupled joints, a left hand."""
+    hands = [load_hand(name) for name in list_hands()]
+    right = [hand for hand in hands if hand.side == "right"]
+    chosen = [max(right, key=lambda hand: len(hand.joint_names))]
+    for number in sorted({len(hand.fingers) for hand in right}):
+        chosen.append(next(hand for hand in right if len(hand.fingers) == number))
+    chosen.append(next(hand for hand in right if any(joint.mimic for joint in hand.urdf.joints)))
+    chosen.append(
+        next(hand for hand in hands if hand.side == "left" and hand.name.removesuffix("_left") != chosen[0].name)
+    )
+    return list(dict.fromkeys(hand.name for hand in chosen))
+
+
+_FAST = _representative()
+CASES = [
+    pytest.param((hand, kind), marks=() if hand in _FAST else pytest.mark.slow)
+    for hand in list_hands()
+    for kind in ("sphere", "box")
+]
+
+
+@pytest.fixture(scope="module", params=CASES, ids=str)
 def case(request):
     hand = load_hand(request.param[0])
     motion = _motion(hand, request.param[1])

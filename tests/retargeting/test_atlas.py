@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,13 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from objective_frame import Frame
-from retargeting_cases import FLIP, description_of, model_of, representative_hands
+from retargeting_cases import FLIP, description_of, representative_hands
 
 from unihm.kinematics.keypoints import palm_frame
 from unihm.retargeting import RetargetingConfig, atlas, compiled
-from unihm.retargeting.atlas import human_postures, load_atlas, make_atlas
+from unihm.retargeting.atlas import human_postures, load_atlas, make_atlas, make_memory
 from unihm.retargeting.config import POSITION
-from unihm.retargeting.frame import Atlas
+from unihm.retargeting.frame import Atlas, from_atlas, prepare
+from unihm.retargeting.newton import search
 from unihm.sources.checks import check_keypoints
 
 HANDS = representative_hands()
@@ -128,9 +130,18 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, monkeypatch, m
     first = load_atlas(*parts(HANDS["gripper"]))
     assert same(load_atlas(*parts(HANDS["gripper"])), first)
     assert len(made) == 2
-    # Nor does the code need it.
-    command = [sys.executable, "-c", "import unihm.retargeting"]
-    subprocess.run(command, check=True, env={"UNIHM_CACHE": str(tmp_path / "file" / "cache"), "HOME": "/nowhere"})
+
+
+def test_code_that_cannot_be_kept_is_compiled_each_time(tmp_path):
+    """Read-only homes: nothing fails, and the warning says what to do."""
+    (tmp_path / "file").write_text("")
+    code = "import unihm.retargeting.newton as n; n.turn(n.np.eye(3), 0.1, 0.2, 0.3, n.np.eye(3))"
+    found = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True,
+        env=os.environ | {compiled.CACHE_VARIABLE: str(tmp_path / "file" / "cache")},
+    )  # fmt: skip
+    assert "cannot be written (Not a directory)" in found.stderr
+    assert "Name another folder in UNIHM_CACHE" in found.stderr
 
 
 def test_where_the_cache_lies(monkeypatch):
@@ -160,11 +171,24 @@ def test_postures_are_hands_that_fill_the_joint_ranges():
 
 @pytest.mark.parametrize("config", [RetargetingConfig(), POSITION], ids=["default", "position"])
 def test_its_answers_are_hands_and_better_than_one_descent(config):
-    name = HANDS["largest"]
-    model = model_of(name)
-    found = make_atlas(*parts(name, config), entries=40)
-    q = found.q.reshape(40, -1, len(model.joint_names))
-    assert ((q >= model.lower.numpy()) & (q <= model.upper.numpy())).all()
-    R = found.R.reshape(-1, 3, 3)
-    np.testing.assert_allclose(R @ R.swapaxes(1, 2), np.tile(np.eye(3), (len(R), 1, 1)), atol=1e-9)
-    np.testing.assert_array_equal(found.features[:3], make_atlas(*parts(name, config), entries=3).features)
+    """Moved to a posture's palm they are minima of its objective, no worse than those found from the rest pose."""
+    name, entries = HANDS["largest"], 40
+    hand, problem, layout, goal, work = parts(name, config)
+    found = make_atlas(hand, problem, layout, goal, work, entries=entries)
+    assert ((found.q >= hand.chain.lower) & (found.q <= hand.chain.upper)).all()
+    np.testing.assert_allclose(found.R @ found.R.swapaxes(1, 2), np.tile(np.eye(3), (len(found.R), 1, 1)), atol=1e-9)
+    memory = make_memory(len(hand.joint_names))
+    best, from_rest = np.zeros(entries), np.zeros(entries)
+    for e, keypoints in enumerate(human_postures("right", entries)):
+        prepare(layout, keypoints, goal, memory)
+        np.testing.assert_array_equal(memory.feature, found.features[e])
+
+        def descent(R: np.ndarray, t: np.ndarray, q: np.ndarray) -> float:
+            R, t, q = R.copy(), t.copy(), q.copy()
+            return search(problem, work, goal, R, t, q, 200, 1e-9, np.inf, q.copy(), R.copy(), 0.0)[0]
+
+        from_atlas(problem, work, found, 2 * e, goal, memory)
+        best[e] = descent(memory.R_try, memory.t_try, memory.q_try)
+        from_rest[e] = descent(goal.R, goal.t, hand.rest_qpos)
+    assert (best <= from_rest * (1 + 1e-3)).all()
+    assert (best < 0.999 * from_rest).any() or config != POSITION  # one descent does not always do there

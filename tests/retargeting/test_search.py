@@ -22,17 +22,14 @@ State = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def descend(
-    frame: Frame,
-    tolerance: float = 1e-12,
-    iterations: int = 500,
-    bound: float = np.inf,
-    known: np.ndarray | None = None,
+    frame: Frame, tolerance: float = 1e-12, iterations: int = 500, bound: float = np.inf, known: State | None = None
 ) -> tuple[float, int, State]:
     """Our answer from the frame's state, which stays as it is."""
     state = frame.R.copy(), frame.t.copy(), frame.q.copy()
+    known_R, _, known_q = known or state
     cost, status, _ = search(
-        frame.problem, frame.work, frame.goal, *state, iterations, tolerance, bound,
-        frame.q if known is None else known, 0.0 if known is None else 0.05,
+        frame.problem, frame.work, frame.goal, *state, iterations, tolerance, bound, known_q.copy(), known_R.copy(),
+        0.0 if known is None else 0.05,
     )  # fmt: skip
     return cost, status, state
 
@@ -127,18 +124,18 @@ def test_the_answers_cost_and_limits():
 
 def test_how_a_search_ends():
     frame = Frame(HANDS["largest"], RetargetingConfig())
-    cost, status, (_, _, q) = descend(frame)
+    cost, status, (R, t, q) = descend(frame)
     assert status == CONVERGED
     assert descend(frame, iterations=2)[1] == MAX_ITERATIONS
     # Given up: it cannot get below a known answer's cost, or comes to a known answer.
     assert descend(frame, bound=0.5 * cost)[1] == PRUNED
-    assert descend(frame, known=q)[1] == PRUNED
+    assert descend(frame, known=(R, t, q))[1] == PRUNED
     # Not given up when there is something to gain.
     frame.q = (q + 0.05).clip(frame.goal.lower, frame.goal.upper)
     better, status, _ = descend(frame, bound=1.01 * cost)
     assert status == CONVERGED
     assert better < 1.01 * cost
-    assert descend(frame, bound=1.01 * cost, known=q + 1.0)[1] == CONVERGED
+    assert descend(frame, bound=1.01 * cost, known=(R, t, q + 1.0))[1] == CONVERGED
     frame.goal.target[0, 0] = np.nan
     assert descend(frame)[1] == NOT_FINITE
 

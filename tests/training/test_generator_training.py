@@ -18,6 +18,7 @@ from unihm.generation.decoding import write_codes
 from unihm.generation.generator import load_generator, new_network
 from unihm.generation.language import load_language_generator
 from unihm.generation.qwen3 import GeneratorConfig
+from unihm.hands.description import describe_hand
 from unihm.hands.hand import list_hands, load_hand
 from unihm.schema.episode import Episode
 from unihm.schema.motion import HandMotion
@@ -36,7 +37,13 @@ from unihm.training.loop import LoopConfig, fit
 from unihm.training.tokenizer import hand_features
 
 SMALL = GeneratorConfig(hidden=32, layers=1, heads=2, kv_heads=1, head_size=16, feedforward=64, dropout=0.0)
-HANDS = tuple(sorted(list_hands(), key=lambda name: len(load_hand(name).joint_names))[:2])
+# The two right hands with the fewest joints.
+HANDS = tuple(
+    sorted(
+        (name for name in list_hands() if describe_hand(name).side == "right"),
+        key=lambda name: len(describe_hand(name).joint_names),
+    )[:2]
+)
 
 
 def make(count: int, frames: int = 12):

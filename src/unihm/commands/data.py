@@ -38,9 +38,10 @@ def data_import(
     from unihm.datasets.base import DATASETS
     from unihm.datasets.episode_store import info
     from unihm.datasets.importing import import_dataset
+    from unihm.datasets.workers import check_workers
 
+    check_workers(workers, engine)
     names, retargeting = _retargeting(hands, preset)
-    _check_workers(workers, engine)
     reader = None if models is None else DATASETS[format](models=models)
     import_dataset(
         format,
@@ -81,9 +82,10 @@ def data_retarget(
     from dataclasses import asdict
 
     from unihm.datasets.store_retargeting import retarget_store
+    from unihm.datasets.workers import check_workers
 
+    check_workers(workers, engine)
     names, retargeting = _retargeting(hands, preset)
-    _check_workers(workers, engine)
     start = time.perf_counter()
     done = retarget_store(data, names, retargeting, workers=workers, engine=engine, force=force)
     seconds = time.perf_counter() - start
@@ -124,10 +126,3 @@ def _retargeting(hands: tuple[str, ...], preset: str) -> tuple[list[str], Any]:
     for name in names:
         retargeting.describe(name)
     return names, retargeting
-
-
-def _check_workers(workers: int | None, engine: str) -> None:
-    """Refused before a data set is read."""
-    from unihm.datasets.workers import check_workers
-
-    check_workers(workers, engine)

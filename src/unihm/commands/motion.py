@@ -67,7 +67,7 @@ def retarget(
         )
         sequence, gaps = bridge(sequence, GapConfig(max_gap_s=max_gap))
         keypoints, rate = sequence.keypoints, sequence.fps
-        facts |= {"frame": sequence.frame, "missing": gaps.missing, "bridged": gaps.bridged + gaps.partial}
+        facts |= {"frame": sequence.frame, "missing": gaps.missing, "bridged": gaps.bridged}
     start = time.perf_counter()
     motions, search = retarget_with_report([keypoints], model, replace(PRESETS[preset], fps=float(rate)))
     motion = motions[0].replace(fps=rate, source=source)

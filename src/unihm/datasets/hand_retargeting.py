@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +47,9 @@ class HandRetargeting:
         config = replace(self.config, fps=30.0)
         plain = _plain(asdict(config))
         del plain["fps"]
-        sources = [path.read_bytes() for part in _SOURCES for path in sorted((_PACKAGE / part).glob("*.py"))]
-        human = _hand_facts(describe_hand("human"), body=False)  # its postures are those of `retargeting.atlas`
         return description.name, {
             "unihm": __version__,
-            "code": _digest([*sources, *human]),
+            "code": _code(),
             "hand": _digest(_hand_facts(description, body=math.isfinite(config.self_collision_sigma))),
             "preset": next((name for name, known in PRESETS.items() if known == config), "custom"),
             "config": plain,
@@ -97,6 +96,13 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}
     return "inf" if isinstance(value, float) and math.isinf(value) else value
+
+
+@cache
+def _code() -> str:
+    """Of the sources, and of the human hand whose postures are those of `retargeting.atlas`."""
+    sources = [path.read_bytes() for part in _SOURCES for path in sorted((_PACKAGE / part).glob("*.py"))]
+    return _digest([*sources, *_hand_facts(describe_hand("human"), body=False)])
 
 
 def _hand_facts(hand: HandDescription, *, body: bool) -> list[bytes]:

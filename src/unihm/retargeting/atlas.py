@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from unihm.retargeting.frame import FAR, FEATURE, NEAREST, Atlas, Layout, Memory
 from unihm.retargeting.newton import PRUNED, alike, copy_state, search, turn
 from unihm.retargeting.objective import Goal, Problem, Workspace
 from unihm.retargeting.problem import points_at
+from unihm.schema.storage import atomic_path, load_arrays
 
 _ENTRIES = 512
 _STARTS = 64  # random starts an entry
@@ -51,11 +53,9 @@ def load_atlas(hand: HandDescription, problem: Problem, layout: Layout, goal: Go
     """The atlas of a problem, from the cache or made now."""
     path = cache_folder() / f"atlas-{hand.name}-{_digest(problem, layout, goal)}.npz"
     if path.is_file():
-        try:
-            with np.load(path) as file:
-                return Atlas(*(file[name] for name in Atlas._fields))
-        except (OSError, ValueError, KeyError):
-            path.unlink()  # a cache holds nothing that cannot be made again
+        with suppress(ValueError, KeyError):  # a damaged one: a cache holds nothing that cannot be made again
+            arrays = load_arrays(path)
+            return Atlas(*(arrays[name] for name in Atlas._fields))
     atlas = make_atlas(hand, problem, layout, goal, work)
     _save(path, atlas)
     return atlas
@@ -169,10 +169,5 @@ def _digest(problem: Problem, layout: Layout, goal: Goal) -> str:
 
 def _save(path: Path, atlas: Atlas) -> None:
     """Write the cache; where no cache can be written the atlas is made anew each time."""
-    from unihm.schema.storage import atomic_path
-
-    try:
-        with atomic_path(path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, **atlas._asdict())
-    except OSError:
-        return
+    with suppress(OSError, ValueError), atomic_path(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **atlas._asdict())

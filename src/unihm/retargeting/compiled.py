@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import inspect
 import os
+import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,7 +33,7 @@ def compiled(function: Callable[..., Any]) -> Any:
     numba_config.CACHE_DIR = _CODE_FOLDER  # pyright: ignore[reportAttributeAccessIssue]
     try:
         return numba.njit(
-            cache=True,
+            cache=_CAN_CACHE,
             nogil=True,
             error_model="numpy",
             fastmath={"contract", "reassoc", "nsz", "arcp"},  # NaN and infinity keep their meaning
@@ -47,4 +49,20 @@ def _code_folder() -> str:
     return str(cache_folder() / f"code-{digest.hexdigest()[:12]}")
 
 
+def _can_cache() -> bool:
+    """Whether machine code can be kept; numba would look for another place, and refuse to import without one."""
+    try:
+        Path(_CODE_FOLDER).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=_CODE_FOLDER):
+            return True
+    except OSError as error:
+        warnings.warn(
+            f"'{cache_folder()}' cannot be written ({error.strerror or error}): retargeting is compiled anew in every "
+            f"process, which takes about a minute. Name another folder in {CACHE_VARIABLE}.",
+            stacklevel=2,
+        )
+        return False
+
+
 _CODE_FOLDER = _code_folder()
+_CAN_CACHE = _can_cache()

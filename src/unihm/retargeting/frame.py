@@ -239,7 +239,9 @@ def step(problem, work, layout, atlas, goal, memory, keypoints, warm, tries, eve
             tried += 1
             from_atlas(problem, work, atlas, entry, goal, memory)
         within = SAME if known else 0.0
-        new, new_status, count = search(problem, work, goal, R, t, q, max_iterations, tolerance, cost, memory.q, memory.R, within)
+        new, new_status, count = search(
+            problem, work, goal, R, t, q, max_iterations, tolerance, cost, memory.q, memory.R, within
+        )
         iterations += count
         if new_status == NOT_FINITE:
             return new, new_status, iterations

@@ -38,7 +38,18 @@ def solve_recording(
             for j in range(nq):
                 memory.q_try[j] = min(max(memory.q[j], goal.lower[j]), goal.upper[j])
             new, new_status, count = search(
-                problem, work, goal, memory.R, memory.t, memory.q_try, max_iterations, tolerance, cost[f], q[f], R[f], SAME
+                problem,
+                work,
+                goal,
+                memory.R,
+                memory.t,
+                memory.q_try,
+                max_iterations,
+                tolerance,
+                cost[f],
+                q[f],
+                R[f],
+                SAME,
             )
             total += count
             if new < cost[f] and new_status != PRUNED:
