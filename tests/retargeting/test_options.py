@@ -158,7 +158,7 @@ def test_pinches_are_kept():
     without = gap_error(retarget(hand, LARGEST, replace(loose, pinch_sigma=math.inf)), keypoints)
     tight = gap_error(retarget(hand, LARGEST, loose), keypoints)
     assert tight < 0.5 * without
-    # Faded: at half the distance of the nearest pinch next to nothing is left.
+    # Where the term has faded long before the nearest of these pinches, nothing is left of it.
     near = float(np.linalg.norm(keypoints[:, 4] - keypoints[:, 8], axis=-1).min())
     faded = gap_error(retarget(hand, LARGEST, replace(loose, pinch_distance=near / 3)), keypoints)
     assert faded == pytest.approx(without, rel=1e-3)
@@ -355,7 +355,6 @@ def test_the_aperture_is_for_grippers():
         retarget([grasp()], LARGEST, RetargetingConfig(gripper="aperture"))
 
 
-@pytest.mark.xfail(strict=True, reason="limits of speed and aperture cross when the gripper closes fast")
 def test_a_gripper_led_by_the_aperture_keeps_its_speed():
     model = model_of(HANDS["gripper"])
     config = RetargetingConfig(gripper="aperture", velocity_limit=0.3)
@@ -411,7 +410,6 @@ def test_bad_values_are_refused_in_one_line(changes, message):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.xfail(strict=True, reason="accepted as it is, and then left out, or spoils the answers")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -435,12 +433,9 @@ def test_terms_that_keypoints_enter_are_needed():
         retarget([grasp()], LARGEST, replace(config, pinch_sigma=math.inf))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the palm stays where the first frame was, and all frames are reported as converged"
-)
 def test_a_free_palm_needs_a_term_that_places_it():
     config = replace(PRESETS["vector"], fixed_palm=False)
-    keypoints = human_motion(5) + np.linspace(0, 1, 5)[:, None, None]
+    keypoints = human_motion(30) + np.linspace(0, 1, 30)[:, None, None]
     try:
         motion = retarget([keypoints], LARGEST, config)[0]
     except ValueError:

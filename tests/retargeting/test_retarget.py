@@ -162,40 +162,6 @@ def test_a_search_that_is_cut_short_is_reported(small_atlas):
     assert ((motions[0].qpos >= model.lower.numpy()) & (motions[0].qpos <= model.upper.numpy())).all()
 
 
-# --- one answer per pose: with the whole atlas
-
-
-@pytest.mark.parametrize("preset", ["default", "position"])
-@pytest.mark.parametrize("name", [HANDS["largest"], HANDS["mimic"]])
-def test_a_recording_that_starts_later_has_the_same_answers(video, name, preset):
-    model = model_of(name)
-    motion, report = retarget_with_report([video], model, PRESETS[preset])
-    late = retarget([video[10:]], model, PRESETS[preset])[0]
-    assert report.status["CONVERGED"] == len(video)
-    difference = np.degrees(np.abs(motion[0].qpos[10:] - late.qpos))
-    assert difference[3:].mean() < 0.05  # beyond the reach of the smoothness window
-    assert difference.mean() < 0.3
-    early = retarget([video[:-10]], model, PRESETS[preset])[0]
-    assert np.degrees(np.abs(motion[0].qpos[:-13] - early.qpos[:-3])).mean() < 0.05
-
-
-@pytest.mark.parametrize("name", [HANDS["largest"], HANDS["mimic"], HANDS["gripper"]])
-def test_real_grasps_have_one_answer_per_pose(shared_data, name):
-    model = model_of(name)
-    entries = json.loads((shared_data / "dexycb" / "dexycb_right_index.json").read_text())
-    with np.load(shared_data / "dexycb" / "dexycb_right.npz") as data:
-        joints = data["joints"]
-    ranges = [(e["start"] + e["first_hand_frame"], e["start"] + e["last_hand_frame"] + 1) for e in entries[5:300:60]]
-    keypoints = [joints[a:b].astype(float) for a, b in ranges]
-    motions, report = retarget_with_report(keypoints, model)
-    assert report.status["CONVERGED"] == report.frames
-    for motion, late in zip(motions, retarget([k[10:] for k in keypoints], model), strict=True):
-        assert np.degrees(np.abs(motion.qpos[13:] - late.qpos[3:])).mean() < 0.05
-        assert ((motion.qpos >= model.lower.numpy()) & (motion.qpos <= model.upper.numpy())).all()
-    if len(model.joint_names) > 9:
-        assert report.fingertip_mm < 3
-
-
 def test_a_still_hand_has_a_still_answer(small_atlas):
     """The same frame over and over, which a search from the past could drift along."""
     model = model_of(HANDS["largest"])

@@ -43,17 +43,6 @@ def test_answers_are_those_of_a_hand(stream):
     assert (stream.missing, stream.unconverged) == (0, 0)
 
 
-@pytest.mark.parametrize("preset", ["default", "position"])
-@pytest.mark.parametrize("name", [HANDS["largest"], HANDS["mimic"]])
-def test_a_stream_that_starts_later_has_the_same_answers(video, name, preset):
-    retargeter = Retargeter(name, PRESETS[preset])
-    q, late = follow(retargeter, video)[0], follow(retargeter, video[10:])[0]
-    difference = np.degrees(np.abs(q[10:] - late))
-    assert difference[5:].mean() < 0.3
-    assert (difference[5:].max(axis=1) > 1).mean() < 0.02
-    assert retargeter.unconverged == 0
-
-
 def test_without_smoothness_a_step_is_a_frame_of_the_recording(small_atlas):
     """Both find the same minima; with smoothness a stream can only look back."""
     name, config = HANDS["largest"], PRESETS["position"]

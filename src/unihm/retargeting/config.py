@@ -86,6 +86,9 @@ class RetargetingConfig:
         ):
             if value not in known:
                 raise unknown_name(key, value, known)
+        for name, value in self.keypoint_weights.items():
+            if not 0 <= value < math.inf:
+                raise ValueError(f"keypoint_weights: {name} is {value}, expected a finite number of at least 0.")
         for name, value in vars(self).items():
             if name.endswith("_sigma") and not value > 0:
                 raise ValueError(f"{name} is {value}, expected a positive number; inf leaves the term out.")
@@ -93,8 +96,10 @@ class RetargetingConfig:
             raise ValueError(
                 "tolerance lies in (0, 1); max_iterations, tries, stream_tries and try_every are at least 1."
             )
-        if not (self.fps > 0 and self.velocity_limit > 0 and self.huber > 0 and self.pinch_distance > 0):
-            raise ValueError("fps, velocity_limit, huber and pinch_distance must be positive.")
+        if not (0 < self.fps < math.inf and 0 < self.aperture_scale < math.inf):
+            raise ValueError(f"fps and aperture_scale must be positive, found {self.fps} and {self.aperture_scale}.")
+        if not (self.velocity_limit > 0 and self.huber > 0 and self.pinch_distance > 0):
+            raise ValueError("velocity_limit, huber and pinch_distance must be positive.")
 
 
 POSITION = RetargetingConfig(

@@ -290,8 +290,9 @@ def smooth(problem, work, goal, smoothing, memory, before, follows, max_iteratio
         if goal.v[j] > 0.0:
             goal.c[j] = (smoothing.v[j] * smoothing.c[j] + w * smoothing.near_q[j]) / goal.v[j]
         if follows and smoothing.reach[j] < math.inf:
-            goal.lower[j] = max(goal.lower[j], before[j] - smoothing.reach[j])
-            goal.upper[j] = min(goal.upper[j], before[j] + smoothing.reach[j])
+            low, high = before[j] - smoothing.reach[j], before[j] + smoothing.reach[j]
+            # an aperture may lie out of reach: then the joint goes as far as it can
+            goal.lower[j], goal.upper[j] = min(max(goal.lower[j], low), high), max(min(goal.upper[j], high), low)
         memory.q[j] = min(max(memory.q[j], goal.lower[j]), goal.upper[j])
     turn_weight = smoothing.weight[nq]
     goal.u[0] = smoothing.u[0] + turn_weight

@@ -58,6 +58,8 @@ def compile_problem(hand: HandDescription, config: RetargetingConfig) -> tuple[P
             rows.append((PINCH, slot, thumb, indices[slot], THUMB_TIP, scale, 1 / config.pinch_sigma**2))
     if not rows:
         raise ValueError(f"Hand '{hand.name}': the config leaves no term that a keypoint enters.")
+    if not config.fixed_palm and all(row[0] != POSITION for row in rows):
+        raise ValueError("No term says where the palm is: give a keypoint term, or fixed_palm.")
     bones = _bones(indices, rest, row_of) if config.link_scaling == "bones" else []
 
     spheres, radii = _finger_spheres(hand) if math.isfinite(config.self_collision_sigma) else ([], [])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
@@ -17,6 +17,9 @@ from unihm.retargeting.frame import NEAREST, smooth, step
 from unihm.retargeting.newton import CONVERGED, NOT_FINITE
 from unihm.retargeting.solver import Solver
 
+if TYPE_CHECKING:  # retargeting starts without torch
+    from unihm.hands.hand import HandModel
+
 _SETTLE = 5  # frames after a reset that try all nearest atlas entries
 
 
@@ -28,8 +31,10 @@ class Retargeter:
     `retargeting.frame`). The first use of a hand with a config takes some seconds (see `retargeting.atlas`).
     """
 
-    def __init__(self, hand: str | Path | HandDescription, config: RetargetingConfig | None = None):
-        self.hand = hand if isinstance(hand, HandDescription) else describe_hand(hand)
+    def __init__(self, hand: str | Path | HandDescription | HandModel, config: RetargetingConfig | None = None):
+        if isinstance(hand, (str, Path)):
+            hand = describe_hand(hand)
+        self.hand = hand if isinstance(hand, HandDescription) else hand.description
         self.config = config or RetargetingConfig()
         solver = Solver(self.hand, self.config)
         nq = len(self.hand.joint_names)
