@@ -15,7 +15,8 @@ from unihm.kinematics.kinematic_tree import KinematicTree
 from unihm.kinematics.urdf import parse_urdf
 
 ODD = """<robot name="odd">
-  <link name="base"/><link name="plate"/><link name="a"/><link name="b"/><link name="c"/><link name="d"/><link name="e"/>
+  <link name="base"/><link name="plate"/><link name="a"/><link name="b"/>
+  <link name="c"/><link name="d"/><link name="e"/>
   <link name="f"/><link name="mark"/>
   <joint name="mount" type="fixed"><parent link="base"/><child link="plate"/>
     <origin xyz="0.02 -0.1 0.3" rpy="0.5 1.0 -0.4"/></joint>

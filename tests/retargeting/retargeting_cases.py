@@ -124,8 +124,9 @@ def plain_cost(
     total += float((((q - model.rest_qpos.numpy()) / (config.rest_sigma * span)) ** 2).sum()) / 2
     if not config.fixed_palm:
         total += float(((T[:3, :3] - T_human[:3, :3]) ** 2).sum()) / (4 * config.palm_orientation_sigma**2)
-    depth = overlaps(model, q)
-    return total + float((depth**2).sum()) / (2 * config.self_collision_sigma**2)
+    if np.isfinite(config.self_collision_sigma):
+        total += float((overlaps(model, q) ** 2).sum()) / (2 * config.self_collision_sigma**2)
+    return total
 
 
 def overlaps(model: HandModel, q: np.ndarray) -> np.ndarray:
