@@ -23,8 +23,8 @@ def import_video_extra() -> tuple[Any, Any]:
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # what cannot be opened is said here, in one line
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     try:
-        import cv2
-        import mediapipe
+        import cv2  # pyright: ignore[reportMissingImports]
+        import mediapipe  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError as error:
         raise ValueError(f"Videos and webcams need {error.name}: pip install 'unihm[video]'.") from error
     except ImportError as error:  # OpenCV's wheel wants libGL, which servers may lack
