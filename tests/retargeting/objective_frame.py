@@ -8,8 +8,9 @@ from scipy.spatial.transform import Rotation
 
 from unihm.retargeting.atlas import make_memory
 from unihm.retargeting.config import RetargetingConfig
+from unihm.retargeting.derivatives import assemble
 from unihm.retargeting.frame import prepare
-from unihm.retargeting.objective import assemble, cost_of, forward, make_workspace
+from unihm.retargeting.objective import cost_of, forward, make_workspace
 from unihm.retargeting.problem import compile_problem, make_goal
 
 
@@ -29,7 +30,7 @@ class Frame:
         if self.problem.free_palm:
             self.R = Rotation.from_rotvec(rng.normal(0, tilt, 3)).as_matrix() @ self.R
             self.t += rng.normal(0, 0.02, 3)
-        self.n = len(self.problem.first)
+        self.n = len(self.q) + 6 * self.problem.free_palm
 
     def moved(self, d: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The state after a step of all unknowns: joints, shift of the palm, turn about the world's axes."""
@@ -47,11 +48,14 @@ class Frame:
         """Gradient and Hessian as the search sees them."""
         state = self.moved(d)
         forward(self.problem, self.work, *state)
-        self.work.H[:] = np.nan  # what lies outside the envelope must not be looked at
+        self.work.A[:] = np.nan  # what lies outside the envelope must not be looked at
         assemble(self.problem, self.work, self.goal, *state)
-        inside = np.arange(self.n) >= self.problem.first[:, None]
-        lower = np.tril(np.where(inside, self.work.H, 0.0))
-        return self.work.g.copy(), lower + np.tril(lower, -1).T
+        nq = len(self.q)
+        H = np.zeros((nq + 6, nq + 6))
+        H[:nq, :nq] = np.where(np.arange(nq) >= self.problem.first[:, None], self.work.A, 0.0)
+        H[nq:] = np.concatenate([self.work.C[:nq, :6].T, self.work.C[nq:, :6]], axis=1)
+        H, g = np.tril(H)[: self.n, : self.n], self.work.C[: self.n, 6].copy()
+        return g, H + np.tril(H, -1).T
 
     def differences(self, function, h: float) -> np.ndarray:
         """Central differences of a function of the step, one row an unknown."""

@@ -28,8 +28,8 @@ def descend(
     state = frame.R.copy(), frame.t.copy(), frame.q.copy()
     known_R, _, known_q = known or state
     cost, status, _ = search(
-        frame.problem, frame.work, frame.goal, *state, iterations, tolerance, bound, known_q.copy(), known_R.copy(),
-        0.0 if known is None else 0.05,
+        frame.problem, frame.work, frame.goal, *state, iterations, tolerance, bound, iterations,
+        known_q.copy(), known_R.copy(), 0.0 if known is None else 0.05,
     )  # fmt: skip
     return cost, status, state
 
@@ -131,7 +131,7 @@ def test_how_a_search_ends():
     assert descend(frame, bound=0.5 * cost)[1] == PRUNED
     assert descend(frame, known=(R, t, q))[1] == PRUNED
     # Not given up when there is something to gain.
-    frame.q = (q + 0.05).clip(frame.goal.lower, frame.goal.upper)
+    frame.q = (q + 0.02).clip(frame.goal.lower, frame.goal.upper)
     better, status, _ = descend(frame, bound=1.01 * cost)
     assert status == CONVERGED
     assert better < 1.01 * cost

@@ -43,6 +43,7 @@ def retarget(
     from dataclasses import replace
 
     import numpy as np
+    from tqdm import tqdm
 
     from unihm.hands.description import describe_hand
     from unihm.registry import unknown_name
@@ -69,11 +70,15 @@ def retarget(
         keypoints, rate = sequence.keypoints, sequence.fps
         facts |= {"frame": sequence.frame, "missing": gaps.missing, "bridged": gaps.bridged}
     start = time.perf_counter()
-    motions, search = retarget_with_report([keypoints], model, replace(PRESETS[preset], fps=float(rate)))
+    config = replace(PRESETS[preset], fps=float(rate))
+    with tqdm(desc=f"retarget {model.name}", total=len(keypoints), unit="frame", disable=None, delay=2) as bar:
+        motions, search = retarget_with_report(
+            [keypoints], model, config, progress=lambda share: bar.update(int(share * len(keypoints)) - bar.n)
+        )
     motion = motions[0].replace(fps=rate, source=source)
     seconds = time.perf_counter() - start
     if episode is not None:
-        from unihm.datasets.episode_store import attach
+        from unihm.datasets.motion_store import attach
 
         motion = attach(motion, episode)
     target = out or Path("out") / f"{Path(source).stem}-{model.name}.npz"

@@ -28,10 +28,10 @@ _ENTRIES = 512
 _STARTS = 64  # random starts an entry
 _ROUNDS = 3  # times that entries try their neighbours' answers
 _STEPS = 60  # most steps of a search
-_VERSION = 7
+_VERSION = 8
 
 
-def make_memory(nq: int) -> Memory:
+def make_memory(nq: int, entries: int = _ENTRIES) -> Memory:
     """Memory for steps."""
     return Memory(
         R=np.eye(3),
@@ -41,9 +41,10 @@ def make_memory(nq: int) -> Memory:
         R_try=np.eye(3),
         t_try=np.zeros(3),
         q_try=np.zeros(nq),
-        feature=np.zeros(FEATURE),
+        feature=np.zeros(FEATURE, dtype=np.float32),
         near=np.zeros(NEAREST, dtype=np.int64),
-        near_distance=np.zeros(NEAREST),
+        near_distance=np.zeros(NEAREST, dtype=np.float32),
+        distance=np.zeros(entries, dtype=np.float32),
         tried=np.zeros(2 * NEAREST, dtype=np.int64),
         human=np.zeros(13),
     )
@@ -79,12 +80,16 @@ def make_atlas(
     starts = np.concatenate([hand.rest_qpos[None], rng.uniform(low, high, (_STARTS, nq))])
     tilts = np.concatenate([np.zeros((1, 3)), rng.normal(0.0, 0.4, (_STARTS, 3))])
     atlas = Atlas(
-        features=np.zeros((entries, FEATURE)),
+        features=np.zeros((FEATURE, entries), dtype=np.float32),
         q=np.zeros((2 * entries, nq)),
         R=np.tile(np.eye(3), (2 * entries, 1, 1)),
     )
-    one = Atlas(features=np.zeros((1, FEATURE)), q=np.zeros((1, nq)), R=np.eye(3)[None])
-    _fill(problem, work, layout, atlas, one, goal, make_memory(nq), keypoints, starts, tilts, _ROUNDS, _STEPS)
+    one = Atlas(features=np.zeros((FEATURE, 1), dtype=np.float32), q=np.zeros((1, nq)), R=np.eye(3)[None])
+    cost = np.full(2 * entries, math.inf)
+    _fill(
+        problem, work, layout, atlas, one, goal, make_memory(nq, entries), keypoints, starts, tilts, cost, np.eye(3),
+        _ROUNDS, _STEPS,
+    )  # fmt: skip
     return atlas
 
 
@@ -101,17 +106,17 @@ def human_postures(side: str, count: int, seed: int = 0) -> Float[np.ndarray, "c
 
 
 @compiled
-def _fill(problem, work, layout, atlas, one, goal, memory, keypoints, starts, tilts, rounds, steps):
+def _fill(
+    problem, work, layout, atlas, one, goal, memory, keypoints, starts, tilts, cost, upright, rounds, steps
+):  # fmt: skip
     """The two best minima from all starts for every entry, then from the neighbours' answers, round after round."""
     n = len(keypoints)
-    cost = np.full(2 * n, math.inf)
-    upright = np.eye(3)
     for around in range(1 + rounds):
         for e in range(n):
             prepare(layout, keypoints[e], goal, memory)
             if around == 0:
                 for i in range(len(memory.feature)):
-                    atlas.features[e, i] = memory.feature[i]
+                    atlas.features[i, e] = memory.feature[i]
                 count = len(starts)
             else:
                 look_up(atlas, memory)
@@ -129,7 +134,7 @@ def _fill(problem, work, layout, atlas, one, goal, memory, keypoints, starts, ti
                     from_atlas(problem, work, atlas, source, goal, memory)
                 new, status, _ = search(
                     problem, work, goal, memory.R_try, memory.t_try, memory.q_try, steps, 1e-6, cost[2 * e + 1],
-                    memory.q, memory.R, 0.0,
+                    steps, memory.q, memory.R, 0.0,
                 )  # fmt: skip
                 if status != PRUNED:
                     _rank(atlas, cost, e, new, memory)

@@ -27,19 +27,39 @@ def cache_folder() -> Path:
     return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "unihm"
 
 
-def compiled(function: Callable[..., Any]) -> Any:
-    """Compile a function of numbers and arrays, without Python's checks and without the interpreter's lock."""
+def compiled(function: Callable[..., Any], *, is_part: bool = False, counts: bool = False) -> Any:
+    """Compile a function of numbers and arrays, without Python's checks and without the interpreter's lock.
+
+    Args:
+        function: To be compiled.
+        is_part: Make it part of its callers: a `NamedTuple` of arrays is handed over field by field, which for the
+            small functions of a search costs as much as what they do.
+        counts: Count references to arrays, as functions need that make arrays or objects. The others work in memory
+            that their caller holds; counting there would take longer than solving a frame.
+    """
     before = numba_config.CACHE_DIR  # pyright: ignore[reportAttributeAccessIssue]
     numba_config.CACHE_DIR = _CODE_FOLDER  # pyright: ignore[reportAttributeAccessIssue]
     try:
-        return numba.njit(
+        return numba.njit(  # pyright: ignore[reportCallIssue]
             cache=_CAN_CACHE,
             nogil=True,
+            forceinline=is_part,
+            _nrt=counts,
             error_model="numpy",
             fastmath={"contract", "reassoc", "nsz", "arcp"},  # NaN and infinity keep their meaning
         )(inspect.unwrap(function))  # where shapes are checked at run time, that check wraps every function
     finally:
         numba_config.CACHE_DIR = before  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """`compiled`, as a part of its callers."""
+    return compiled(function, is_part=True)
+
+
+def counted(function: Callable[..., Any]) -> Any:
+    """`compiled`, with references to arrays counted."""
+    return compiled(function, counts=True)
 
 
 def _code_folder() -> str:

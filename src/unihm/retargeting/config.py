@@ -64,10 +64,11 @@ class RetargetingConfig:
     tries: int = 2
     """Answers of similar poses, independent of the past, that are tried for every frame of a recording beside its
     neighbours'."""
-    stream_tries: int = 1
-    """The same while streaming."""
-    try_every: int = 1
-    """While streaming, one frame of so many tries them; which, the frame itself decides."""
+    stream_tries: int | None = None
+    """The same while streaming; None: 3 for hands of at most 8 joints, for which a try costs little, else 1."""
+    try_every: int | None = None
+    """While streaming, one frame of so many tries them; which, the frame itself decides. None: 2 for hands of more than
+    20 joints, else 1."""
     tolerance: float = 1e-4
     """A step that lowers the cost by less than this share ends the search; the method converges quadratically, so that
     what remains is far less."""
@@ -92,7 +93,9 @@ class RetargetingConfig:
         for name, value in vars(self).items():
             if name.endswith("_sigma") and not value > 0:
                 raise ValueError(f"{name} is {value}, expected a positive number; inf leaves the term out.")
-        if not 0 < self.tolerance < 1 or min(self.max_iterations, self.tries, self.stream_tries, self.try_every) < 1:
+        streaming = (n for n in (self.stream_tries, self.try_every) if n is not None)
+        counts = (self.max_iterations, self.tries, *streaming)
+        if not 0 < self.tolerance < 1 or min(counts) < 1:
             raise ValueError(
                 "tolerance lies in (0, 1); max_iterations, tries, stream_tries and try_every are at least 1."
             )

@@ -17,10 +17,10 @@ import numpy as np
 from unihm.kinematics.keypoints import INDEX_MCP, INDEX_TIP, MIDDLE_MCP, PINKY_MCP, THUMB_TIP, WRIST
 from unihm.retargeting.compiled import compiled
 from unihm.retargeting.newton import MAX_ITERATIONS, NOT_FINITE, PRUNED, SAME, alike, copy_state, search
-from unihm.retargeting.objective import forward
+from unihm.retargeting.objective import U, forward
 
 POSITION, VECTOR, PINCH = 0, 1, 2
-FEATURE = 16  # numbers that tell a hand's shape: three a fingertip, and one 0 for whole vectors of the processor
+FEATURE = 15  # numbers that tell a hand's shape: three a fingertip
 NEAREST = 16  # atlas entries that are looked up for a frame
 _SCATTER = 1e6  # makes of the hand's shape a number that changes from frame to frame as if by chance
 FAR = 0.3  # rad or m: an entry whose joints are all nearer to the present answer than this would lead back to it
@@ -46,7 +46,7 @@ class Layout(NamedTuple):
 class Atlas(NamedTuple):
     """Answers to known poses; see `retargeting.atlas`. Each pose has two, the best minimum and the best other one."""
 
-    features: np.ndarray  # (e, FEATURE)
+    features: np.ndarray  # (FEATURE, e) float32
     q: np.ndarray  # (2 e, nq)
     R: np.ndarray  # (2 e, 3, 3) the answer's palm in the human's
 
@@ -61,9 +61,10 @@ class Memory(NamedTuple):
     R_try: np.ndarray  # the state of a search
     t_try: np.ndarray
     q_try: np.ndarray
-    feature: np.ndarray  # (FEATURE,)
+    feature: np.ndarray  # (FEATURE,) float32
     near: np.ndarray  # (NEAREST,) atlas entries, nearest first
     near_distance: np.ndarray  # (NEAREST,)
+    distance: np.ndarray  # (e,) of all entries, squared
     tried: np.ndarray  # (2 NEAREST,) atlas entries that were tried
     human: np.ndarray  # (13,) the human palm: rotation row by row, origin, hand length
 
@@ -140,21 +141,32 @@ def prepare(layout, keypoints, goal, memory):
 @compiled
 def look_up(atlas, memory):
     """The atlas entries nearest to the frame's feature, nearest first."""
-    near, distance, feature, features = memory.near, memory.near_distance, memory.feature, atlas.features
-    for i in range(len(near)):
-        distance[i] = math.inf
-        near[i] = -1
-    for e in range(len(features)):
-        total = 0.0
+    near, nearest, feature, features, distance = (
+        memory.near, memory.near_distance, memory.feature, atlas.features, memory.distance,
+    )  # fmt: skip
+    for e in range(U(features.shape[1])):
+        total = np.float32(0.0)
         for i in range(FEATURE):
-            d = feature[i] - features[e, i]
+            d = feature[i] - features[i, e]
             total += d * d
-        i = len(near) - 1
-        if total < distance[i]:
-            while i > 0 and distance[i - 1] > total:
-                distance[i], near[i] = distance[i - 1], near[i - 1]
-                i -= 1
-            distance[i], near[i] = total, e
+        distance[e] = total
+    # the last frame's entries are mostly this one's too: nothing that is farther than all of them need be sorted in
+    bound = np.float32(math.inf)
+    if near[0] >= 0:
+        bound = np.float32(0.0)
+        for i in range(U(len(near))):
+            bound = max(bound, distance[near[i]])
+    for i in range(U(len(near))):
+        nearest[i], near[i] = bound, -1
+    last = U(len(near) - 1)
+    for e in range(U(features.shape[1])):
+        total = distance[e]
+        if total <= nearest[last]:
+            i = last
+            while i > 0 and nearest[i - U(1)] >= total:
+                nearest[i], near[i] = nearest[i - U(1)], near[i - U(1)]
+                i -= U(1)
+            nearest[i], near[i] = total, e
 
 
 @compiled
@@ -188,7 +200,9 @@ def from_atlas(problem, work, atlas, entry, goal, memory):
 
 
 @compiled
-def step(problem, work, layout, atlas, goal, memory, keypoints, warm, tries, every, max_iterations, tolerance):
+def step(
+    problem, work, layout, atlas, goal, memory, keypoints, warm, tries, every, patience, max_iterations, tolerance
+):
     """Solve one frame into `memory` (R, t, q).
 
     Which frames try atlas entries is decided by the frame itself, so that recordings which begin at different times try
@@ -199,6 +213,7 @@ def step(problem, work, layout, atlas, goal, memory, keypoints, warm, tries, eve
         warm: Whether `memory` holds the answer of a neighbouring frame to start from.
         tries: Number of atlas entries to try.
         every: Try on one frame of so many.
+        patience: See `search`.
         max_iterations: Most steps of one search.
         tolerance: See `search`.
 
@@ -240,7 +255,7 @@ def step(problem, work, layout, atlas, goal, memory, keypoints, warm, tries, eve
             from_atlas(problem, work, atlas, entry, goal, memory)
         within = SAME if known else 0.0
         new, new_status, count = search(
-            problem, work, goal, R, t, q, max_iterations, tolerance, cost, memory.q, memory.R, within
+            problem, work, goal, R, t, q, max_iterations, tolerance, cost, patience, memory.q, memory.R, within
         )
         iterations += count
         if new_status == NOT_FINITE:
@@ -305,8 +320,9 @@ def smooth(problem, work, goal, smoothing, memory, before, follows, max_iteratio
     for i in range(3):
         goal.t[i] = smoothing.near_t[i]
     result = search(
-        problem, work, goal, memory.R, memory.t, memory.q, max_iterations, tolerance, math.inf, memory.q, memory.R, 0.0
-    )
+        problem, work, goal, memory.R, memory.t, memory.q, max_iterations, tolerance, math.inf, max_iterations,
+        memory.q, memory.R, 0.0,
+    )  # fmt: skip
     for j in range(nq):
         goal.c[j], goal.v[j] = smoothing.c[j], smoothing.v[j]
         goal.lower[j], goal.upper[j] = smoothing.lower[j], smoothing.upper[j]

@@ -2,81 +2,26 @@
 
 Each step solves the quadratic model over the unknowns that are free to move; those that would pass a limit are taken
 to it and the others are solved for again (Bertsekas 1982). A step is taken only if the cost falls, else the damping
-grows. Fingers meet only in the palm: with the palm's six unknowns last, the Cholesky factor keeps the envelope of the
-matrix (George & Liu 1981) and skips four fifths of the work.
+grows.
 """
 
 from __future__ import annotations
 
 import math
 
-import numpy as np
+from unihm.retargeting.compiled import compiled, inlined
+from unihm.retargeting.derivatives import assemble
+from unihm.retargeting.objective import U, cost_of, forward
+from unihm.retargeting.quadratic_model import AT_LIMIT, DAMP_MOST, FREE, TO_LIMIT, gain, given_steps, solve
 
-from unihm.retargeting.compiled import compiled
-from unihm.retargeting.objective import assemble, cost_of, forward
-
-U = np.uint64  # unsigned indices skip the test for negative ones, which would keep loops from being vectorised
 CONVERGED, MAX_ITERATIONS, STALLED, NOT_FINITE, PRUNED = 0, 1, 2, 3, 4
-_DAMP_FIRST, _DAMP_MORE, _DAMP_MOST = 3e-2, 8.0, 1e8
+_DAMP_FIRST, _DAMP_MORE, _DAMP_SMALL = 3e-2, 8.0, 1e-3
 SAME = 0.05  # rad or m: nearer than this two searches are in the same valley
 _MODEL_HOLDS = 1e-2  # share of the cost: near enough to a minimum for that
 _HOPE = 3.0  # a search that is further than this many predicted gains from the bound will not reach it
 
 
-@compiled
-def _solve(P, W, damping):
-    """``d = -(H + damping diag H)^-1 g`` over the free unknowns; `d` of those held at a limit counts as given.
-
-    Cholesky within the envelope. False: the matrix is not positive.
-    """
-    H, L, g, d, y, fixed, first = W.H, W.L, W.g, W.d, W.y, W.fixed, P.first
-    n = U(len(first))
-    for i in range(n):
-        y[i] = -g[i]
-    for i in range(n):
-        if fixed[i] == 2.0:  # on its way to a limit: its step acts on the others
-            for k in range(U(first[i]), i):
-                y[k] -= H[i, k] * d[i]
-            for k in range(i + U(1), n):
-                if U(first[k]) <= i:
-                    y[k] -= H[k, i] * d[i]
-    for i in range(n):
-        lo = U(first[i])
-        if fixed[i] != 0.0:
-            for k in range(lo, i):
-                L[i, k] = 0.0
-            L[i, i] = 1.0
-            y[i] = 0.0
-            continue
-        s2, right = 0.0, y[i]
-        for k in range(lo, i):
-            if fixed[k] == 0.0:
-                s = H[i, k]
-                for l in range(max(lo, U(first[k])), k):
-                    s -= L[i, l] * L[k, l]
-                s *= L[k, k]  # the diagonal holds reciprocals
-                L[i, k] = s
-                s2 += s * s
-                right -= s * y[k]
-            else:
-                L[i, k] = 0.0
-        size = abs(H[i, i])
-        pivot = H[i, i] + damping * size - s2
-        if not pivot > 1e-12 * size:
-            return False
-        L[i, i] = 1.0 / math.sqrt(pivot)
-        y[i] = right * L[i, i]
-    for back in range(n):
-        i = n - U(1) - back
-        value = y[i] * L[i, i]
-        for k in range(U(first[i]), i):
-            y[k] -= L[i, k] * value
-        if fixed[i] == 0.0:
-            d[i] = value
-    return True
-
-
-@compiled
+@inlined
 def turn(R, w0, w1, w2, out):
     """``out = exp(omega) R`` through a unit quaternion."""
     angle = math.sqrt(w0 * w0 + w1 * w1 + w2 * w2)
@@ -97,7 +42,7 @@ def turn(R, w0, w1, w2, out):
         out[2, k] = m20 * r0 + m21 * r1 + m22 * r2
 
 
-@compiled
+@inlined
 def copy_state(q, R, t, to_q, to_R, to_t):
     """Copy a state; loops, because whole-array assignment takes numba seconds to compile."""
     for j in range(len(q)):
@@ -108,7 +53,7 @@ def copy_state(q, R, t, to_q, to_R, to_t):
             to_R[i, k] = R[i, k]
 
 
-@compiled
+@inlined
 def alike(q, R, known_q, known_R, limit):
     """Whether no joint, and not the palm's direction, differs by more than a limit, rad or m."""
     for j in range(len(q)):
@@ -122,13 +67,14 @@ def alike(q, R, known_q, known_R, limit):
 
 
 @compiled
-def search(P, W, G, R, t, q, max_iterations, tolerance, bound, known_q, known_R, within):
+def search(P, W, G, R, t, q, max_iterations, tolerance, bound, patience, known_q, known_R, within):
     """Descend from (R, t, q), which are overwritten with the answer.
 
     Args:
         max_iterations: Most steps.
         tolerance: A step that lowers the cost by less than this share ends the search.
         bound: Cost of a known answer; a search that will not get below it is given up (PRUNED).
+        patience: And so is one that is not below it after this many steps.
         known_q: Joints of that answer.
         known_R: Its palm's rotation.
         within: A search that comes so close to it, rad or m, is given up too; 0: none is.
@@ -136,8 +82,8 @@ def search(P, W, G, R, t, q, max_iterations, tolerance, bound, known_q, known_R,
     Returns:
         Cost, status, and number of iterations.
     """
-    n, nq = len(P.first), len(q)
-    g, d, H, fixed, first, trial, lower, upper = W.g, W.d, W.H, W.fixed, P.first, W.q, G.lower, G.upper
+    nq = U(len(q))
+    C, d, held, trial, lower, upper = W.C, W.d, W.held, W.q, G.lower, G.upper
     forward(P, W, R, t, q)
     cost = cost_of(P, W, G, R, t, q)
     if not math.isfinite(cost):
@@ -146,34 +92,27 @@ def search(P, W, G, R, t, q, max_iterations, tolerance, bound, known_q, known_R,
     for iteration in range(max_iterations):
         if fresh:
             assemble(P, W, G, R, t, q)
-        for j in range(n):
-            fixed[j] = 0.0
         for j in range(nq):
-            if (q[j] <= lower[j] and g[j] >= 0.0) or (q[j] >= upper[j] and g[j] <= 0.0):
-                fixed[j] = 1.0
-                d[j] = 0.0
+            stuck = (q[j] <= lower[j] and C[j, 6] >= 0.0) or (q[j] >= upper[j] and C[j, 6] <= 0.0)
+            held[j] = AT_LIMIT if stuck else FREE
+            d[j] = 0.0
         for _ in range(2):
-            while not _solve(P, W, damping):
-                damping = max(damping * _DAMP_MORE, _DAMP_FIRST)
-                if damping > _DAMP_MOST:
+            given_steps(W, P.first)
+            lacking = solve(P, W, damping)
+            while lacking > 0.0:
+                damping = max(damping + 1.2 * lacking, 1.3 * damping, _DAMP_FIRST)
+                if damping > DAMP_MOST:
                     return cost, STALLED, iteration
+                lacking = solve(P, W, damping)
             passed = False
             for j in range(nq):
-                if fixed[j] == 0.0:
-                    x = q[j] + d[j]
-                    if x < lower[j]:
-                        d[j], fixed[j], passed = lower[j] - q[j], 2.0, True
-                    elif x > upper[j]:
-                        d[j], fixed[j], passed = upper[j] - q[j], 2.0, True
+                x = q[j] + d[j]
+                if held[j] == FREE and (x < lower[j] or x > upper[j]):
+                    d[j], held[j], passed = min(max(x, lower[j]), upper[j]) - q[j], TO_LIMIT, True
             if not passed:
                 break
-        gain = 0.0  # -(g d + d H d / 2)
-        for i in range(U(n)):
-            s = 0.5 * H[i, i] * d[i]
-            for k in range(U(first[i]), i):
-                s += H[i, k] * d[k]
-            gain -= d[i] * (g[i] + s)
-        if cost - _HOPE * abs(gain) > bound:
+        expected = gain(W, P.first)
+        if cost - _HOPE * abs(expected) > bound or (iteration >= patience and cost > bound):
             return cost, PRUNED, iteration
         for j in range(nq):
             trial[j] = min(max(q[j] + d[j], lower[j]), upper[j])
@@ -186,11 +125,12 @@ def search(P, W, G, R, t, q, max_iterations, tolerance, bound, known_q, known_R,
         forward(P, W, W.R, W.t, trial)
         new = cost_of(P, W, G, W.R, W.t, trial)
         if new < cost:
-            ratio = (cost - new) / gain if gain > 0.0 else 1.0
-            small = cost - new <= tolerance * cost and gain <= 4.0 * tolerance * cost
+            ratio = (cost - new) / expected if expected > 0.0 else 1.0
+            small = cost - new <= tolerance * cost and expected <= 4.0 * tolerance * cost
             if damping == 0.0 and not passed and cost - new <= _MODEL_HOLDS * cost:
                 # where the model foretold the gain that well, the next step would gain about what it missed
                 small = small or (cost - new) * abs(1.0 - ratio) <= 0.1 * tolerance * cost
+            small = small and damping <= _DAMP_SMALL  # a heavily damped step is small wherever it is
             cost, fresh = new, True
             copy_state(W.q, W.R, W.t, q, R, t)
             if small:
@@ -202,10 +142,10 @@ def search(P, W, G, R, t, q, max_iterations, tolerance, bound, known_q, known_R,
             elif ratio < 0.1:
                 damping = max(damping * 4.0, _DAMP_FIRST)
         else:
-            if abs(gain) <= tolerance * cost:
+            if abs(expected) <= tolerance * cost:
                 return cost, CONVERGED, iteration + 1
             fresh = False
             damping = max(damping * _DAMP_MORE, _DAMP_FIRST)
-            if damping > _DAMP_MOST:
+            if damping > DAMP_MOST:
                 return cost, STALLED, iteration + 1
     return cost, MAX_ITERATIONS, max_iterations

@@ -152,12 +152,10 @@ def _problem(
     for a, b in couplings:
         bodies = chains[a] + (chains[b] if b >= 0 else [])
         movers.append(sorted({int(chain.column[body - 1]) for body in bodies}))
-    n = nq if config.fixed_palm else nq + 6
-    first = np.arange(n)
+    first = np.arange(nq)
     for unknowns in movers:
         for i in unknowns:
             first[i] = min(first[i], unknowns[0])
-    first[nq:] = 0
 
     def front(values: np.ndarray, shape: tuple[int, ...] = ()) -> np.ndarray:
         return np.concatenate([np.zeros((1, *shape), dtype=values.dtype), values])
@@ -188,7 +186,6 @@ def _problem(
         delta=config.huber,
         per_axis=int(config.huber_per_axis),
         free_palm=int(not config.fixed_palm),
-        curvature=1,
     )
 
 

@@ -8,28 +8,29 @@ them only through which of two minima is found.
 
 from __future__ import annotations
 
-import numpy as np
-
 from unihm.retargeting.compiled import compiled
 from unihm.retargeting.frame import NEAREST, prepare, smooth, step
 from unihm.retargeting.newton import NOT_FINITE, PRUNED, SAME, copy_state, search
+
+PASSES = 3  # at most: forward, backward, and with smoothness
 
 
 @compiled
 def solve_recording(
     problem, work, layout, atlas, goal, memory, smoothing, keypoints, q, R, t, status,
-    tries, smooths, limits_speed, max_iterations, tolerance,
+    done, cost, first, tries, smooths, limits_speed, max_iterations, tolerance,
 ):  # fmt: skip
-    """Solve (T, 21, 3) keypoints into q (T, nq), R (T, 3, 3), t (T, 3) and status (T,). Returns iterations."""
+    """Solve (T, 21, 3) keypoints into q (T, nq), R (T, 3, 3), t (T, 3) and status (T,).
+
+    Scratch memory: cost (T,), and first, arrays like q, R and t. ``done[0]`` counts frames, up to `PASSES` times each.
+    """
     n, nq = len(keypoints), q.shape[1]
-    total = 0
-    cost = np.zeros(n)
     for f in range(n):
-        cost[f], status[f], count = step(
+        cost[f], status[f], _ = step(
             problem, work, layout, atlas, goal, memory, keypoints[f], f > 0 and status[f - 1] != NOT_FINITE,
-            NEAREST if f == 0 else tries, 1, max_iterations, tolerance,
+            NEAREST if f == 0 else tries, 1, max_iterations, max_iterations, tolerance,
         )  # fmt: skip
-        total += count
+        done[0] += 1
         copy_state(memory.q, memory.R, memory.t, q[f], R[f], t[f])
     if tries > 0 and problem.free_palm:
         for f in range(n - 2, -1, -1):
@@ -37,37 +38,28 @@ def solve_recording(
             copy_state(q[f + 1], R[f + 1], t[f + 1], memory.q, memory.R, memory.t)
             for j in range(nq):
                 memory.q_try[j] = min(max(memory.q[j], goal.lower[j]), goal.upper[j])
-            new, new_status, count = search(
-                problem,
-                work,
-                goal,
-                memory.R,
-                memory.t,
-                memory.q_try,
-                max_iterations,
-                tolerance,
-                cost[f],
-                q[f],
-                R[f],
-                SAME,
-            )
-            total += count
+            done[0] += 1
+            new, new_status, _ = search(
+                problem, work, goal, memory.R, memory.t, memory.q_try, max_iterations, tolerance, cost[f],
+                max_iterations, q[f], R[f], SAME,
+            )  # fmt: skip
             if new < cost[f] and new_status != PRUNED:
                 cost[f], status[f] = new, new_status
                 copy_state(memory.q_try, memory.R, memory.t, q[f], R[f], t[f])
     if not ((smooths and n > 1) or limits_speed):
-        return total
-    first_q, first_R, first_t = q.copy(), R.copy(), t.copy()
+        return
+    first_q, first_R, first_t = first
+    for f in range(n):
+        copy_state(q[f], R[f], t[f], first_q[f], first_R[f], first_t[f])
     for f in range(n):
         prepare(layout, keypoints[f], goal, memory)
         copy_state(first_q[f], first_R[f], first_t[f], memory.q, memory.R, memory.t)
         _mean_of_neighbours(smoothing, first_q, first_R, first_t, f)
-        _, status[f], count = smooth(
+        done[0] += 1
+        _, status[f], _ = smooth(
             problem, work, goal, smoothing, memory, q[max(f - 1, 0)], f > 0, max_iterations, tolerance
         )
-        total += count
         copy_state(memory.q, memory.R, memory.t, q[f], R[f], t[f])
-    return total
 
 
 @compiled

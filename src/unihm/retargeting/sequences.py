@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from unihm.hands.description import HandDescription
 from unihm.retargeting.config import RetargetingConfig
 from unihm.retargeting.newton import CONVERGED, MAX_ITERATIONS, NOT_FINITE, STALLED
 from unihm.retargeting.problem import points_at
+from unihm.retargeting.recording import PASSES
 from unihm.retargeting.solver import Solver
 from unihm.schema.motion import HandMotion
 from unihm.sources.checks import check_keypoints
@@ -22,6 +23,7 @@ if TYPE_CHECKING:  # retargeting starts without torch
     from unihm.hands.hand import HandModel
 
 _DEFAULT = RetargetingConfig()
+_GLANCE = 0.1  # s between looks at how far the search is
 _STATUS = {CONVERGED: "CONVERGED", MAX_ITERATIONS: "MAX_ITERATIONS", STALLED: "STALLED", NOT_FINITE: "NOT_FINITE"}
 
 
@@ -54,6 +56,7 @@ def retarget_with_report(
     hand: HandDescription | HandModel,
     config: RetargetingConfig = _DEFAULT,
     threads: int = 1,
+    progress: Callable[[float], object] | None = None,
 ) -> tuple[list[HandMotion], RetargetingReport]:
     """Retarget sequences of human keypoints to a hand.
 
@@ -62,6 +65,7 @@ def retarget_with_report(
         hand: The target.
         config: Weights and limits of the search.
         threads: Sequences solved side by side; results do not depend on it. 0: one a core.
+        progress: Called every now and then with the share that is done, 0 to 1.
 
     Returns:
         One motion per sequence, and how the search went. Joints are always within their limits.
@@ -78,16 +82,30 @@ def retarget_with_report(
     number = min(threads or os.cpu_count() or 1, len(keypoints_world))
     solvers = [Solver(description, config) for _ in range(number)]
     results: list = [None] * len(keypoints_world)
+    done = np.zeros((number, 1), dtype=np.int64)
+    passes = PASSES * sum(len(keypoints) for keypoints in keypoints_world)
+
+    failures: list[Exception] = []
 
     def work(lane: int) -> None:
-        for index in range(lane, len(keypoints_world), number):
-            results[index] = solvers[lane].solve(keypoints_world[index])
+        try:
+            for index in range(lane, len(keypoints_world), number):
+                results[index] = solvers[lane].solve(keypoints_world[index], done[lane])
+        except Exception as error:  # to be raised where the caller sees it
+            failures.append(error)
 
-    if number == 1:
-        work(0)
-    else:  # the compiled search runs without the interpreter's lock
-        with ThreadPoolExecutor(number) as pool:
-            list(pool.map(work, range(number)))
+    # The compiled search runs without the interpreter's lock, and cannot be interrupted: the main thread stays free to
+    # be, and what it leaves behind ends with the process.
+    lanes = [threading.Thread(target=work, args=(lane,), daemon=True) for lane in range(number)]
+    for thread in lanes:
+        thread.start()
+    for thread in lanes:
+        while thread.is_alive():
+            thread.join(_GLANCE)
+            if progress is not None:
+                progress(min(float(done.sum()) / passes, 1.0))
+    if failures:
+        raise failures[0]
     motions = [
         HandMotion(hand=description.name, fps=config.fps, joint_names=description.joint_names, qpos=q, T_world_palm=T)
         for q, T, _ in results

@@ -43,16 +43,21 @@ class Solver:
         self.limits_speed = bool(np.isfinite(self.smoothing.reach).any())
 
     def solve(
-        self, keypoints: Float[np.ndarray, "T 21 3"]
+        self, keypoints: Float[np.ndarray, "T 21 3"], done: Int[np.ndarray, " 1"] | None = None
     ) -> tuple[Float[np.ndarray, "T nq"], Float[np.ndarray, "T 4 4"], Int[np.ndarray, " T"]]:
-        """Joints, T_world_palm and solver status of every frame of one recording."""
+        """Joints, T_world_palm and solver status of every frame of one recording.
+
+        `done` counts frames while they are solved, `recording.PASSES` times each.
+        """
         n = len(keypoints)
         q, R, t = np.zeros((n, len(self.hand.joint_names))), np.zeros((n, 3, 3)), np.zeros((n, 3))
         status = np.zeros(n, dtype=np.int64)
+        done = np.zeros(1, dtype=np.int64) if done is None else done
         solve_recording(
             self.problem, self.work, self.layout, self.atlas, self.goal, self.memory, self.smoothing,
             np.ascontiguousarray(keypoints, dtype=np.float64), q, R, t, status,
-            self.config.tries, self.smooths, self.limits_speed, self.config.max_iterations, self.config.tolerance,
+            done, np.zeros(n), (np.zeros_like(q), np.zeros_like(R), np.zeros_like(t)), self.config.tries, self.smooths,
+            self.limits_speed, self.config.max_iterations, self.config.tolerance,
         )  # fmt: skip
         T = np.zeros((n, 4, 4))
         T[:, :3, :3], T[:, :3, 3], T[:, 3, 3] = R, t, 1.0

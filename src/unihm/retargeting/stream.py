@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
+from numba import boolean, float64, int64, typeof
 from numba.core import types
 from numba.experimental import structref
 
 from unihm.hands.description import HandDescription, describe_hand
-from unihm.retargeting.compiled import compiled
+from unihm.retargeting.compiled import compiled, counted
 from unihm.retargeting.config import RetargetingConfig
 from unihm.retargeting.frame import NEAREST, smooth, step
 from unihm.retargeting.newton import CONVERGED, NOT_FINITE
@@ -20,6 +21,10 @@ from unihm.retargeting.solver import Solver
 if TYPE_CHECKING:  # retargeting starts without torch
     from unihm.hands.hand import HandModel
 
+# What a try costs grows with the joints; these keep a frame below 50 microseconds for every hand of ours.
+_FEW_JOINTS, _FEW_JOINTS_TRIES = 8, 3
+_MANY_JOINTS, _MANY_JOINTS_EVERY = 20, 2
+_PATIENCE = 4  # steps after which a try of a hand of more than few joints must have won
 _SETTLE = 5  # frames after a reset that try all nearest atlas entries
 
 
@@ -47,6 +52,14 @@ class Retargeter:
             (solver.problem, solver.work, solver.layout, solver.atlas, solver.goal, solver.memory, solver.smoothing),
             (self._keypoints, *self._recent, self._q, self._T),
         )
+        # looking up the machine code for these types takes longer than two of the search's steps: once is enough
+        signature = (typeof(self._bundle), int64, int64, int64, int64, boolean, int64, float64)
+        _stream_step.compile(signature)
+        self._solve_frame = _stream_step.get_overload(signature)
+        few = nq <= _FEW_JOINTS
+        self._tries = self.config.stream_tries or (_FEW_JOINTS_TRIES if few else 1)
+        self._every = self.config.try_every or (_MANY_JOINTS_EVERY if nq > _MANY_JOINTS else 1)
+        self._patience = self.config.max_iterations if few else _PATIENCE
         self._smooths = solver.smooths or solver.limits_speed
         self.reset()
 
@@ -92,8 +105,8 @@ class Retargeter:
             )
         self._keypoints[:] = keypoints  # for another type or layout the search would be compiled anew
         config = self.config
-        status = _stream_step(
-            self._bundle, self._frame, config.stream_tries, config.try_every, self._smooths,
+        status = self._solve_frame(
+            self._bundle, self._frame, self._tries, self._every, self._patience, self._smooths,
             config.max_iterations, config.tolerance,
         )  # fmt: skip
         if status == NOT_FINITE:
@@ -118,16 +131,21 @@ class _Bundle(structref.StructRefProxy):
 structref.define_proxy(_Bundle, _BundleType, ["solver", "state"])
 
 
-@compiled
+@counted
 def _bundle(solver, state):
     return _Bundle(solver, state)
 
 
-@compiled
-def _stream_step(bundle, frame, tries, every, smooths, max_iterations, tolerance):
+@counted
+def _stream_step(bundle, frame, tries, every, patience, smooths, max_iterations, tolerance):
     """One frame; returns its status."""
-    problem, work, layout, atlas, goal, memory, smoothing = bundle.solver
-    keypoints, recent_q, recent_R, recent_t, q, T = bundle.state
+    return _advance(bundle.solver, bundle.state, frame, tries, every, patience, smooths, max_iterations, tolerance)
+
+
+@compiled
+def _advance(solver, state, frame, tries, every, patience, smooths, max_iterations, tolerance):
+    problem, work, layout, atlas, goal, memory, smoothing = solver
+    keypoints, recent_q, recent_R, recent_t, q, T = state
     for i in range(21):
         for k in range(3):
             if not np.isfinite(keypoints[i, k]):
@@ -143,7 +161,7 @@ def _stream_step(bundle, frame, tries, every, smooths, max_iterations, tolerance
     settles = frame < _SETTLE
     _, status, _ = step(
         problem, work, layout, atlas, goal, memory, keypoints, frame > 0, NEAREST if settles else tries,
-        1 if settles else every, max_iterations, tolerance,
+        1 if settles else every, patience, max_iterations, tolerance,
     )  # fmt: skip
     if status == NOT_FINITE:
         return status

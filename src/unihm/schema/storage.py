@@ -114,7 +114,10 @@ def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
         with loaded:
             return {name: loaded[name] for name in loaded.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise ValueError(f"'{path}' is damaged or not a NumPy file: {error}") from error
+        what = str(error)
+        if "pickle" in what:  # NumPy says so of anything that it does not know, and advises to allow it
+            what = "expected plain numbers; Python objects are never unpickled."
+        raise ValueError(f"'{path}' is damaged or not a NumPy file: {what}") from error
 
 
 def load_record_header(path: str | Path) -> dict[str, Any]:
