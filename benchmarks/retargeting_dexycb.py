@@ -28,11 +28,13 @@ from typing import Any
 
 import numpy as np
 
-from unihm.datasets.episode_store import episode_table, read_episodes, read_keypoints, read_motions, write_episodes
+from unihm.datasets.episode_store import episode_table, read_episodes, read_keypoints, write_episodes
 from unihm.datasets.hand_retargeting import HandRetargeting
 from unihm.datasets.manifest import read_manifest
+from unihm.datasets.motion_store import read_motions
 from unihm.datasets.store_retargeting import RetargetedHand, retarget_store
-from unihm.datasets.workers import ENGINES, cores
+from unihm.datasets.worker import cores
+from unihm.datasets.workers import ENGINES
 from unihm.hands.description import describe_hand
 from unihm.retargeting.config import PRESETS
 from unihm.retargeting.problem import points_at

@@ -85,7 +85,7 @@ def test_a_hand_passes(side):
         (lambda k: k[:0], "there is no frame"),
         (lambda k: without(k, 2), "1 of 60 frames hold NaN or infinite values, first frame 2"),
         (lambda k: np.where(np.arange(60)[:, None, None] == 3, np.inf, k), "1 of 60 frames .* first frame 3"),
-        (lambda k: k * 1000, "look like millimetres; divide by 1000"),
+        (lambda k: k * 1000, r"look like millimetres; divide by 1000 \(scale 0\.001\)"),
         (lambda k: k * 100, "look like centimetres; divide by 100"),
         (lambda k: k * 0.1, "expected 0.1 to 0.4 m"),
         (lambda k: k * 0, "all points of the hand are the same"),
@@ -252,7 +252,7 @@ def test_a_long_gap_splits_the_sequence():
     ("points", "message"),
     [
         (slice(None), "no hand in any of the 60 frames"),
-        (slice(13, 17), r"missing \(NaN\) in all 60 frames: the ring\. "),
+        (slice(13, 17), r"missing \(NaN or zeros\) in all 60 frames: the ring\. "),
         ([3, 4], r"in all 60 frames: thumb_ip, thumb_tip\. "),
         ([0], "in all 60 frames: wrist"),
     ],
@@ -315,6 +315,15 @@ def test_scale_and_zeros(tmp_path):
     read = read_source(tmp_path / "mm.npy", scale=0.001)
     assert list(np.flatnonzero(~read.valid)) == [4]
     np.testing.assert_allclose(bridge(read)[0].keypoints, moving_hand(), atol=1e-9)
+    keypoints[7:9, 13:17] = 0  # one finger
+    np.save(tmp_path / "mm.npy", keypoints)
+    bridged, gaps = bridge(read_source(tmp_path / "mm.npy", scale=0.001))
+    assert (gaps.missing, gaps.partial) == (1, 2)
+    np.testing.assert_allclose(bridged.keypoints, moving_hand(), atol=2e-3)
+    keypoints[:, 13:17] = 0
+    np.save(tmp_path / "mm.npy", keypoints)
+    with pytest.raises(ValueError, match=r"missing \(NaN or zeros\) in all 60 frames: the ring"):
+        bridge(read_source(tmp_path / "mm.npy", scale=0.001))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from unihm.datasets.store_retargeting import Recordings, Solved
+from unihm.datasets.recordings import Recordings, Solved
 
 
 class WristOnly:

@@ -6,17 +6,10 @@ import pytest
 from dataset_builders import make_episode, make_motion
 
 from unihm.contact_phases import contact_phase
-from unihm.datasets.episode_store import (
-    attach,
-    episode_table,
-    hands_in,
-    info,
-    motion_ids,
-    read_episodes,
-    read_motions,
-    write_episodes,
-    write_motions,
-)
+from unihm.datasets.episode_store import episode_table, read_episodes, write_episodes
+from unihm.datasets.manifest import hands_in
+from unihm.datasets.motion_store import attach, motion_ids, read_motions, write_motions
+from unihm.datasets.summary import info
 
 FLOAT32 = dict(rtol=1e-6, atol=1e-6)
 
@@ -102,6 +95,23 @@ def test_what_cannot_be_written_is_refused(tmp_path, episodes):
     with pytest.raises(ValueError, match="Cannot write"):
         write_episodes(tmp_path / "file", episodes)
     assert not (tmp_path / "store" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        # 21 frames of 20 points are as many numbers as 20 frames of 21: they would be read as another motion
+        (lambda e: {"keypoints_world": e.keypoints_world[:, :20]}, r"keypoints_world .*\(21, 20, 3\)"),
+        (lambda e: {"object_points": e.object_points[:, :2]}, r"object_points .*, expected \(T, 3\)"),
+        (lambda e: {"T_world_object": e.T_world_object[:5]}, "21 frames of the hand, 5 of the object"),
+    ],
+)  # fmt: skip
+def test_arrays_of_another_shape_are_refused(tmp_path, change, message):
+    episode = make_episode(num_frames=21)
+    for name, value in change(episode).items():
+        object.__setattr__(episode, name, value)  # past the check of shapes that tests have and users have not
+    with pytest.raises(ValueError, match=rf"Episode 'made/000'.*{message}"):
+        write_episodes(tmp_path, [episode])
 
 
 def test_a_folder_without_or_with_a_damaged_manifest_is_named(store, tmp_path):

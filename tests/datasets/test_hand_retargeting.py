@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from unihm.datasets.hand_retargeting import HandRetargeting
-from unihm.datasets.store_retargeting import Recordings
+from unihm.datasets.recordings import Recordings
 from unihm.geometry.pose import pose_to_vector
 from unihm.hands.description import describe_hand
 from unihm.retargeting import PRESETS, RetargetingConfig, retarget

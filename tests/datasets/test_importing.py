@@ -5,8 +5,10 @@ import pytest
 from retargeting_builders import WristOnly
 
 from unihm.datasets.dexycb import DexYcbReader
-from unihm.datasets.episode_store import hands_in, motion_header, read_episodes, read_motions
+from unihm.datasets.episode_store import read_episodes
 from unihm.datasets.importing import import_dataset
+from unihm.datasets.manifest import hands_in
+from unihm.datasets.motion_store import motion_header, read_motions
 
 READER = DexYcbReader(points=64)
 

@@ -10,7 +10,8 @@ from retargeting_builders import WristOnly
 
 from unihm.cli import main
 from unihm.datasets import hand_retargeting
-from unihm.datasets.episode_store import hands_in, write_episodes
+from unihm.datasets.episode_store import write_episodes
+from unihm.datasets.manifest import hands_in
 
 
 @pytest.fixture

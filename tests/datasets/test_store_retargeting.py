@@ -16,9 +16,12 @@ from dataset_builders import make_episode
 from retargeting_builders import WristOnly
 
 from unihm.datasets import store_retargeting
-from unihm.datasets.episode_store import hands_in, info, motion_header, read_motions, write_episodes, write_motions
+from unihm.datasets.episode_store import write_episodes
+from unihm.datasets.manifest import hands_in
 from unihm.datasets.motion_parts import parts_folder
+from unihm.datasets.motion_store import motion_header, read_motions, write_motions
 from unihm.datasets.store_retargeting import retarget_store
+from unihm.datasets.summary import info
 
 LENGTHS = tuple(range(20, 29))  # every recording has its own, so that it can be told by it
 

@@ -15,9 +15,11 @@ from dataset_builders import make_episode
 from retargeting_builders import WristOnly
 from worker_functions import Memory, double
 
-from unihm.datasets.episode_store import motion_header, write_episodes
+from unihm.datasets.episode_store import write_episodes
+from unihm.datasets.motion_store import motion_header
 from unihm.datasets.store_retargeting import retarget_store
-from unihm.datasets.workers import cores, open_workers
+from unihm.datasets.worker import cores
+from unihm.datasets.workers import open_workers
 
 HERE = Path(__file__).resolve().parent
 

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from unihm.datasets.episode_store import attach, read_episodes, read_motions, write_episodes, write_motions
+from unihm.datasets.episode_store import read_episodes, write_episodes
+from unihm.datasets.motion_store import attach, read_motions, write_motions
 from unihm.evaluation import generation
 from unihm.evaluation.cases import case_of, generate_motion, track_of
-from unihm.evaluation.generation import LATER, evaluate_generation, refuse_trained_on
+from unihm.evaluation.generation import LATER, evaluate_generation
+from unihm.evaluation.trained_on import refuse_trained_on
 from unihm.hands.hand import load_hand
 from unihm.kinematics.keypoints import WRIST, palm_frame
 from unihm.schema.episode import Episode

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,8 @@ from tokenizers import Tokenizer as Pieces
 from tokenizers import models, pre_tokenizers
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
-from unihm.datasets.episode_store import episode_table, write_episodes, write_motions
+from unihm.datasets.episode_store import episode_table, write_episodes
+from unihm.datasets.motion_store import motion_header, read_motions, write_motions
 from unihm.generation.base import GenerationRequest
 from unihm.generation.decoding import write_codes
 from unihm.generation.generator import load_generator, new_network
@@ -200,7 +202,7 @@ def brief(epochs: int) -> GeneratorTraining:
     return settings(loop=loop, prior_strength=1e-3, prior_draws=1, variation=Variation(), motion_weight=1.0)
 
 
-def test_training_from_a_store_to_weights(tokenizer, store, tmp_path):
+def test_training_from_a_store_to_weights(tokenizer, store, tmp_path, caplog):
     config = brief(epochs=2)
     result = train_generator(store, tmp_path / "run", preset=config, seed=5, tokenizer=tokenizer)
     again = train_generator(store, tmp_path / "again", preset=config, seed=5, tokenizer=tokenizer)
@@ -209,9 +211,20 @@ def test_training_from_a_store_to_weights(tokenizer, store, tmp_path):
     card = generator.card
     assert card["tokenizer"] == tokenizer.fingerprint
     assert card["seed"] == 5
+    assert {hand: entry["digest"] for hand, entry in card["motions"].items()} == {
+        hand: motion_header(store, hand)["digest"] for hand in HANDS
+    }
+    assert "The tokenizer does not record the motions that it was trained on" in caplog.text
     recordings = {record.recording for record in episode_table(store)}
     assert set(card["training_recordings"]) | set(card["selection_recordings"]) == recordings
     assert generator.generate(request()).shape == (3, 3)
+
+    changed = tmp_path / "changed"
+    shutil.copytree(store, changed)
+    motions = {i: motion.replace(qpos=0.9 * motion.qpos) for i, motion in read_motions(store, HANDS[0]).items()}
+    write_motions(changed, HANDS[0], motions)
+    with pytest.raises(ValueError, match=rf"Cannot resume .* other motions .*\({HANDS[0]}: not recorded"):
+        train_generator(changed, tmp_path / "run", preset=config, seed=5, tokenizer=tokenizer, resume=True)
 
 
 def test_training_around_a_pretrained_language_model(tokenizer, store, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from unihm.datasets.episode_store import episode_table, write_episodes, write_motions
+from unihm.datasets.episode_store import episode_table, write_episodes
+from unihm.datasets.motion_store import motion_header, read_motions, write_motions
 from unihm.datasets.splits import split
 from unihm.evaluation.tokenizer import evaluate_tokenizer
 from unihm.hands.hand import load_hand
@@ -21,7 +23,7 @@ from unihm.tokenizer.figures import keypoints_world, motion_errors, summary
 from unihm.tokenizer.tokenizer import load_tokenizer
 from unihm.tokenizer.vqvae import SharedVQVAE, TokenizerConfig
 from unihm.training.presets import TOKENIZER, Augmentation
-from unihm.training.tokenizer import hand_features, load_motions, train_tokenizer
+from unihm.training.tokenizer import begin_with_motions, hand_features, load_motions, train_tokenizer
 from unihm.training.tokenizer_data import PairedMotions
 from unihm.training.tokenizer_losses import reconstruction_loss
 from unihm.training.tokenizer_stages import TokenizerStages
@@ -137,6 +139,45 @@ def test_the_card_lists_what_was_seen(trained, store):
     assert card["fingerprint"] == result["fingerprint"] == tokenizer.fingerprint
     assert card["seed"] == 3
     assert json.loads(json.dumps(card["figures"]["rows"])) == json.loads(json.dumps(result["rows"]))
+
+
+def test_the_card_names_its_motions_and_a_run_goes_on_with_no_others(trained, store, tmp_path, caplog):
+    out, _ = trained
+    card = load_tokenizer(out / "tokenizer.safetensors").card
+    assert card["motions"] == {hand: {"digest": motion_header(store, hand)["digest"], "made_with": None}
+                               for hand in (REFERENCE, OTHER)}  # fmt: skip
+    run, changed = tmp_path / "run", tmp_path / "store"
+    shutil.copytree(out, run)
+    shutil.copytree(store, changed)
+    motions = {i: motion.replace(qpos=0.9 * motion.qpos) for i, motion in read_motions(store, OTHER).items()}
+    write_motions(changed, OTHER, motions, made_with={"config": {}})
+    with pytest.raises(ValueError, match=rf"other motions .*\({OTHER}: not recorded how .* without --resume"):
+        train_tokenizer(changed, run, preset=CONFIG, seed=3, resume=True)
+    assert begin_with_motions(store, (REFERENCE, OTHER), run, resume=True) == card["motions"]
+    assert not caplog.text
+
+    (run / "motions.json").unlink()  # a run of unihm 0.2
+    begin_with_motions(changed, (REFERENCE, OTHER), run, resume=True)
+    assert "nothing is recorded" in caplog.text
+    checkpoints = list(run.glob("*/checkpoint.safetensors"))
+    begin_with_motions(changed, (REFERENCE, OTHER), run, resume=False)
+    assert all(checkpoint.is_file() for checkpoint in checkpoints)
+    begin_with_motions(store, (REFERENCE, OTHER), run, resume=False)  # starts anew: a later --resume must not find them
+    assert not any(checkpoint.is_file() for checkpoint in checkpoints)
+
+
+def test_the_table_says_that_other_motions_were_learned(trained, store, tmp_path, caplog):
+    out, _ = trained
+    tokenizer = load_tokenizer(out / "tokenizer.safetensors")
+    evaluate_tokenizer(store, "release", tokenizer, hands=(OTHER,), selection=True)
+    assert not caplog.text
+    tokenizer.card["motions"][OTHER] = {"digest": "0", "made_with": None}
+    evaluate_tokenizer(store, "release", tokenizer, hands=(OTHER,), selection=True)
+    assert f"The tokenizer was trained on other motions than the store's ({OTHER}: not recorded how" in caplog.text
+    caplog.clear()
+    del tokenizer.card["motions"]  # shipped before cards had them
+    evaluate_tokenizer(store, "release", tokenizer, hands=(OTHER,), selection=True)
+    assert "The tokenizer does not record the motions that it was trained on" in caplog.text
 
 
 def test_stage_two_leaves_codebook_and_reference_as_they_are(stages, tmp_path):

@@ -36,8 +36,8 @@ def data_import(
         json: Print the facts as JSON.
     """
     from unihm.datasets.base import DATASETS
-    from unihm.datasets.episode_store import info
     from unihm.datasets.importing import import_dataset
+    from unihm.datasets.summary import info
     from unihm.datasets.workers import check_workers
 
     check_workers(workers, engine)
@@ -105,7 +105,7 @@ def data_info(data: Path, *, json: bool = False):
         data: The store's folder.
         json: Print as JSON.
     """
-    from unihm.datasets.episode_store import info
+    from unihm.datasets.summary import info
 
     report(info(data), json)
 

@@ -75,7 +75,8 @@ def generate(
     folder = out or Path("out") / f"{Path(scene).name or 'scene'}-{model.name}"
     check_writable(folder)
     if data is not None:
-        from unihm.datasets.episode_store import read_episodes, read_motions
+        from unihm.datasets.episode_store import read_episodes
+        from unihm.datasets.motion_store import read_motions
 
         episode = next(iter(read_episodes(data, [scene])))
         plan = plan_of_episode(episode, instruction)

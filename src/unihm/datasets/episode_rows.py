@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from unihm.datasets.parquet import array_column, array_type, cell, list_type
+from unihm.datasets.parquet import array_column, array_type, cell, check_shape, list_type
 from unihm.geometry.pose import pose_to_vector, vector_to_pose
 from unihm.schema.episode import Episode
 
@@ -74,7 +74,12 @@ class EpisodeRecord:
 
 
 def table_from_episodes(episodes: Sequence[Episode]) -> pa.Table:
-    """One row an episode."""
+    """One row an episode; raises ValueError where an array has another shape than `schema.Episode` says."""
+    for e in episodes:
+        if len(e.T_world_object) != len(e.keypoints_world):
+            raise ValueError(
+                f"Episode '{e.id}' has {len(e)} frames of the hand, {len(e.T_world_object)} of the object."
+            )
     columns: dict[str, pa.Array] = {
         name: pa.array([getattr(e, name) for e in episodes], type=kind) for name, kind in _SCALARS.items()
     }
@@ -84,8 +89,10 @@ def table_from_episodes(episodes: Sequence[Episode]) -> pa.Table:
         [list(e.attributes.items()) for e in episodes], type=pa.map_(pa.string(), pa.string())
     )
     for name, kind in _ARRAYS.items():
-        values = [getattr(e, name) for e in episodes]
-        columns[name] = array_column([pose_to_vector(v) for v in values] if name in _POSES else values, kind)
+        values = [pose_to_vector(getattr(e, name)) if name in _POSES else getattr(e, name) for e in episodes]
+        for episode, value in zip(episodes, values, strict=True):
+            check_shape(value, kind, f"Episode '{episode.id}': {name}")
+        columns[name] = array_column(values, kind)
     return pa.table(columns)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from unihm import __version__
-from unihm.datasets.store_retargeting import Recordings, Solved
+from unihm.datasets.recordings import Recordings, Solved
 from unihm.geometry.pose import pose_to_vector
 from unihm.hands.description import HandDescription, describe_hand
 from unihm.retargeting.config import PRESETS, RetargetingConfig

@@ -16,7 +16,8 @@ from tqdm import tqdm
 from unihm.datasets.base import DATASETS, DatasetReader, Skipped
 from unihm.datasets.episode_store import write_episodes
 from unihm.datasets.manifest import MANIFEST, read_manifest
-from unihm.datasets.store_retargeting import Retargeting, retarget_store
+from unihm.datasets.recordings import Retargeting
+from unihm.datasets.store_retargeting import retarget_store
 
 
 def import_dataset(

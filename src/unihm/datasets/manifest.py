@@ -1,4 +1,4 @@
-"""The manifest of an episode store: which files belong to it, how they were made, what was left out."""
+"""What belongs to an episode store: its manifest (files, how they were made, what was left out), and its motions."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 VERSION = 1
 KIND = "unihm_dataset"
 MANIFEST = "manifest.json"
+_MOTIONS = "motions"
 
 
 def read_manifest(folder: str | Path) -> dict[str, Any]:
@@ -34,3 +35,13 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
     if version != VERSION:
         raise ValueError(f"'{path}' has format version {version}, this unihm reads {VERSION}.")
     return manifest
+
+
+def hands_in(folder: str | Path) -> tuple[str, ...]:
+    """Names of the hands that the store has motions of."""
+    return tuple(sorted(path.stem for path in (Path(folder) / _MOTIONS).glob("[!.]*.parquet")))
+
+
+def motion_path(folder: str | Path, hand: str) -> Path:
+    """Where one hand's motions lie."""
+    return Path(folder) / _MOTIONS / f"{hand}.parquet"

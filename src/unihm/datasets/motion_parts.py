@@ -15,8 +15,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from unihm.datasets.episode_store import episode_table, motion_path, write_motion_table
-from unihm.datasets.manifest import VERSION, read_manifest
+from unihm.datasets.episode_store import episode_table
+from unihm.datasets.manifest import VERSION, motion_path, read_manifest
+from unihm.datasets.motion_store import write_motion_table
 from unihm.datasets.parquet import read_table, write_table
 
 _KIND = "motions_part"

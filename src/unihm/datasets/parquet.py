@@ -53,6 +53,14 @@ def array_column(arrays: Sequence[np.ndarray | None], kind: pa.DataType) -> pa.A
     return pa.ListArray.from_arrays(pa.array(offsets), values, mask=pa.array([a is None for a in arrays]))
 
 
+def check_shape(array: np.ndarray, kind: pa.DataType, what: str) -> None:
+    """Refuse an array that does not belong into a column: its numbers would be cut into other arrays."""
+    inner = tuple(_fixed_sizes(kind))
+    if (array.shape[1:] if pa.types.is_list(kind) and array.ndim else array.shape) != inner:
+        expected = f"(T, {', '.join(map(str, inner))})" if pa.types.is_list(kind) else f"{inner}"
+        raise ValueError(f"{what} has shape {array.shape}, expected {expected}.")
+
+
 def cell(column: pa.ChunkedArray, row: int) -> np.ndarray | None:
     """The array in one row of a column made by `array_column`, as float64; None for null."""
     scalar = column[row]

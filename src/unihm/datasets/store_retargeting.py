@@ -16,71 +16,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 from tqdm import tqdm
 
-from unihm.datasets.episode_store import episode_table, hands_in, motion_header, motion_ids, motion_path, read_keypoints
-from unihm.datasets.manifest import read_manifest
+from unihm.datasets.episode_store import episode_table, read_keypoints
+from unihm.datasets.made_with import differences
+from unihm.datasets.manifest import hands_in, motion_path, read_manifest
 from unihm.datasets.motion_parts import MotionParts, remove_parts
 from unihm.datasets.motion_rows import motion_table
+from unihm.datasets.motion_store import motion_header, motion_ids
+from unihm.datasets.recordings import Recordings, Retargeting
 from unihm.datasets.workers import Run, open_workers
 
 _CHUNK = 2048  # frames a task: about half a second of work, which is what an interruption loses a worker
 _DELAY = 2  # s until a progress bar is worth its line
-_SHOWN = 3  # differences that a message names
-_ADVICE = ("unihm", "code", "preset")  # entries of `made_with` that may differ where the results do not
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recordings:
-    """Some recordings, and the hand that shall follow them."""
-
-    hand: str
-    """As the caller named it."""
-    lengths: tuple[int, ...]
-    """Frames of each recording."""
-    fps: tuple[float, ...]
-    """Frames per second of each recording."""
-    keypoints_world: Float[np.ndarray, "F 21 3"]
-    """All frames, one recording after another, m."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Solved:
-    """Motions of `Recordings`."""
-
-    joint_names: tuple[str, ...]
-    """The order of qpos."""
-    qpos: Float[np.ndarray, "F nq"]
-    """Joint positions, rad or m."""
-    T_world_palm: Float[np.ndarray, "F 7"]
-    """Palm poses, xyz + quaternion wxyz."""
-    unconverged: int = 0
-    """Frames whose search ended before it converged."""
-    seconds: float = 0.0
-    """Processor time that the search took."""
-
-
-@runtime_checkable
-class Retargeting(Protocol):
-    """How recordings become motions; picklable, since each worker has its own."""
-
-    def describe(self, hand: str) -> tuple[str, dict[str, Any]]:
-        """The hand's own name, and how its motions are made, as JSON values; raises ValueError if it is unfit."""
-        ...
-
-    def check(self, keypoints_world: np.ndarray, where: str) -> None:
-        """Raises ValueError, starting with `where`, for keypoints (T, 21, 3) that no hand can follow."""
-        ...
-
-    def __call__(self, task: Recordings) -> Solved:
-        """Retarget some recordings; raises ValueError where a frame has no answer."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,30 +101,16 @@ def _complete(folder: Path, hand: str, made_with: Mapping[str, Any]) -> bool:
     elif old is None:
         reason = "do not say how they were made (by an earlier unihm, or other software)"
     else:
-        names = sorted(name for name in {*old, *made_with} - set(_ADVICE) if old.get(name) != made_with.get(name))
-        if not names:
+        different = differences(old, made_with)
+        if not different:
             if old.get("code") != made_with.get("code"):
                 _log.warning("%s: kept, but made by other code (unihm %s); --force makes it anew", hand, old["unihm"])
             return True
-        reason = f"were made with another {_differences(old, made_with, names)}"
+        reason = f"were made with another {different}"
     raise ValueError(
         f"Motions of '{hand}' in '{folder}' {reason}; 'unihm data retarget --force' replaces them. Weights that were "
         "trained on them should then be trained again."
     )
-
-
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any], names: Sequence[str]) -> str:
-    """What differs, with both values; the first few."""
-    found = []
-    for name in names:
-        a, b = old.get(name), new.get(name)
-        if isinstance(a, Mapping) and isinstance(b, Mapping):
-            changed = sorted(key for key in {*a, *b} if a.get(key) != b.get(key))
-            found += [f"{key} (was {a.get(key)}, is {b.get(key)})" for key in changed]
-        else:
-            found.append(f"{name} (was {a}, is {b})")
-    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    return ", ".join(found[:_SHOWN]) + more
 
 
 def _retarget(

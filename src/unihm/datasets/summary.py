@@ -1,14 +1,18 @@
-"""What a set of episodes holds, in numbers."""
+"""What a store holds, in numbers."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from unihm.datasets.episode_rows import EpisodeRecord
+from unihm.datasets.episode_store import episode_table
+from unihm.datasets.manifest import hands_in, read_manifest
+from unihm.datasets.motion_store import motion_header, motion_ids
 
 _EXAMPLES = 3
 
@@ -40,6 +44,25 @@ def summarise(records: Sequence[EpisodeRecord]) -> dict[str, Any]:
         "instructions": {"total": len(sentences), "distinct": len(set(sentences))},
         "instruction_examples": [r.instructions[0] for r in records[::every][:_EXAMPLES] if r.instructions],
     }
+
+
+def info(folder: str | Path) -> dict[str, Any]:
+    """What a store holds, as plain values: counts, hours, hands, objects, statistics and examples."""
+    manifest = read_manifest(folder)
+    headers = {hand: motion_header(folder, hand) for hand in hands_in(folder)}
+    return {
+        **summarise(episode_table(folder)),
+        "hands": {hand: len(motion_ids(folder, hand)) for hand in headers},
+        "motions": {hand: {"digest": h["digest"], **_brief(h["made_with"])} for hand, h in headers.items()},
+        "skipped": {reason: len(ids) for reason, ids in manifest["skipped"].items()},
+        "options": manifest["options"],
+        "fingerprint": manifest["fingerprint"],
+    }
+
+
+def _brief(made_with: Mapping[str, Any] | None) -> dict[str, Any]:
+    """How motions were made without what has parts of its own, such as a whole config."""
+    return {name: value for name, value in (made_with or {}).items() if not isinstance(value, Mapping)}
 
 
 def _counts(names: Any) -> dict[str, int]:

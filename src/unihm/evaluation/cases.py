@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from unihm.contact_phases import contact_phase, lift_frame
-from unihm.datasets.episode_store import attach
+from unihm.datasets.motion_store import attach
 from unihm.evaluation.motion_metrics import Track
 from unihm.evaluation.references import Given
 from unihm.generation.base import GenerationRequest, Generator

@@ -21,11 +21,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from unihm.datasets.episode_store import episode_table, read_episodes, read_motions
+from unihm.datasets.episode_store import episode_table, read_episodes
+from unihm.datasets.motion_store import read_motions
 from unihm.datasets.splits import split as split_ids
 from unihm.evaluation.cases import RECORDED_HAND, Case, CodeWriter, case_of, generate_motion, track_of
 from unihm.evaluation.motion_metrics import METRICS, score, summarise
 from unihm.evaluation.references import ConstantPose, NearestNeighbour, Reference, RidgeRegression
+from unihm.evaluation.trained_on import refuse_trained_on, warn_of_other_motions
 from unihm.hands.hand import HandModel, load_hand
 from unihm.refinement import refine
 from unihm.schema.motion import HandMotion
@@ -84,7 +86,9 @@ def evaluate_generation(
     parts = {part: split_ids(split, part, records) for part in TEST_PARTS.get(split, ("test",))}
     recordings = {record.id: record.recording for record in records}
     tested = {recordings[name] for ids in parts.values() for name in ids}
-    refuse_trained_on(tested, {"tokenizer": tokenizer.card, "generator": _card(generator)})
+    cards = {"tokenizer": tokenizer.card, "generator": _card(generator)}
+    refuse_trained_on(tested, cards)
+    warn_of_other_motions(data, hands, cards)
     if quick:
         samples = 1
         parts = {part: _evenly(ids, _QUICK) for part, ids in parts.items()}
@@ -116,29 +120,6 @@ def evaluate_generation(
                 _add_generated(table, test, hand, generator, tokenizer, seed, samples, refined, bar.update)
                 rows += table.rows
     return rows
-
-
-def refuse_trained_on(tested: set[str], cards: Mapping[str, Mapping[str, Any]]) -> None:
-    """Check that no test recording was seen in training or used to choose a model.
-
-    Args:
-        tested: Test recordings.
-        cards: What each part that touches the result says of itself. Every list under a key that ends in
-            ``recordings`` counts.
-
-    Raises:
-        ValueError: One was, or a card lists no recordings, so that nobody can know.
-    """
-    for part, card in cards.items():
-        seen = {name for key, names in card.items() if key.endswith("recordings") for name in names}
-        if not seen:
-            raise ValueError(f"The {part}'s card lists no training recordings; its result cannot be trusted.")
-        both = sorted(tested & seen)
-        if both:
-            raise ValueError(
-                f"The {part} was trained on {len(both)} of {len(tested)} test recordings, among them {both[0]}; "
-                "evaluate another split or other weights."
-            )
 
 
 @dataclass(kw_only=True)

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from unihm.datasets.episode_store import attach, episode_table, read_episodes, read_motions
+from unihm.datasets.episode_store import episode_table, read_episodes
+from unihm.datasets.motion_store import attach, read_motions
 from unihm.datasets.splits import split as split_ids
-from unihm.evaluation.generation import TEST_PARTS, refuse_trained_on
+from unihm.evaluation.generation import TEST_PARTS
+from unihm.evaluation.trained_on import refuse_trained_on, warn_of_other_motions
 from unihm.hands.hand import load_hand
 from unihm.schema.motion import HandMotion
 from unihm.tokenizer.figures import mean_pose_errors, tokenizer_figures
@@ -52,6 +54,7 @@ def evaluate_tokenizer(
         recordings = {record.id: record.recording for record in records}
         tested = {recordings[name] for part in parts for name in ids[part]}
         refuse_trained_on(tested, {"tokenizer": tokenizer.card})
+    warn_of_other_motions(data, (*names, reference), {"tokenizer": tokenizer.card})
     models = {name: load_hand(name) for name in {reference, *names}}
     training = {name: _motions(data, name, ids["train"]) for name in names}
     rows = []

@@ -132,7 +132,7 @@ def _check_length(length: np.ndarray, where: str) -> None:
         raise ValueError(f"{where}all points of the hand are the same in most frames; expected a hand in metres.")
     if not low <= median <= high:
         hint = "".join(
-            f" The keypoints look like {unit}; divide by {factor}."
+            f" The keypoints look like {unit}; divide by {factor} (scale {1 / factor:g})."
             for unit, factor in _UNITS.items()
             if low * factor <= median <= high * factor
         )

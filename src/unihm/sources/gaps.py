@@ -253,12 +253,12 @@ def _never(sequence: KeypointSequence, known: Bool[np.ndarray, "T 21"]) -> str:
     """Why no frame is complete."""
     seen = known.any(axis=1)
     if not seen.any():
-        return f"{_where(sequence)}no hand in any of the {len(known)} frames (all NaN)."
+        return f"{_where(sequence)}no hand in any of the {len(known)} frames (all NaN or zeros)."
     never: np.ndarray = ~np.any(known, axis=0)
     if never.any():
         return (
-            f"{_where(sequence)}missing (NaN) in all {len(known)} frames: {_fingers(never)}. All 21 keypoints are "
-            "needed; what was never seen cannot be bridged."
+            f"{_where(sequence)}missing (NaN or zeros) in all {len(known)} frames: {_fingers(never)}. All 21 keypoints "
+            "are needed; what was never seen cannot be bridged."
         )
     rarest = int(known.sum(axis=0).argmin())
     return (

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from unihm.kinematics.keypoints import FINGERS
 from unihm.schema.storage import HEADER, load_arrays
 from unihm.sources.base import KeypointSequence, SourceOptions
 from unihm.sources.checks import check_keypoints
@@ -18,7 +19,7 @@ class KeypointFile:
     """``.npy`` or ``.npz`` with (T, 21, 3) in metres, or what `KeypointSequence.save` wrote.
 
     An ``.npz`` holds the points under ``keypoints`` or as its only array; ``fps`` beside them is the frame rate.
-    Frames whose points are not finite, or all the same (many recorders write zeros), count as not seen.
+    Points that are not finite, and fingers or hands without extent (many recorders write zeros), count as not seen.
     """
 
     def read(self, source: str, options: SourceOptions) -> KeypointSequence:
@@ -57,7 +58,8 @@ def _points(path: Path, arrays: dict[str, np.ndarray]) -> np.ndarray:
     if "keypoints" in arrays:
         return arrays["keypoints"]
     if len(arrays) != 1:
-        raise ValueError(f"'{path}' holds {', '.join(sorted(arrays))}; expected one array or one named keypoints.")
+        names = ", ".join(sorted(arrays)) or "nothing"
+        raise ValueError(f"'{path}' holds {names}; expected one array or one named keypoints.")
     return next(iter(arrays.values()))
 
 
@@ -72,7 +74,7 @@ def _fps(path: Path, arrays: dict[str, np.ndarray]) -> float:
 
 
 def _open(keypoints: np.ndarray) -> np.ndarray:
-    """Infinite points and frames without extent become NaN; wrong shapes pass for `check_keypoints` to refuse."""
+    """Infinite points, and hands and fingers without extent, become NaN; wrong shapes pass for `check_keypoints`."""
     if keypoints.ndim != 3 or keypoints.shape[1:] != (21, 3) or keypoints.dtype.kind not in "fiu":
         return keypoints
     points = keypoints.astype(np.float64)
@@ -80,4 +82,7 @@ def _open(keypoints: np.ndarray) -> np.ndarray:
         part = points[start : start + _CHUNK]
         part[~np.isfinite(part).all(axis=-1)] = np.nan
         part[(part == part[:, :1]).all(axis=(1, 2))] = np.nan
+        fingers = part[:, 1:].reshape(len(part), len(FINGERS), -1, 3)
+        points_alike = (fingers == fingers[:, :, :1]).all(axis=(2, 3)).repeat(fingers.shape[2], axis=1)
+        part[:, 1:][points_alike] = np.nan
     return points

@@ -12,7 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unihm.datasets.episode_store import episode_table, read_episodes, read_manifest
+from unihm.datasets.episode_store import episode_table, read_episodes
+from unihm.datasets.made_with import not_the_motions
+from unihm.datasets.manifest import read_manifest
 from unihm.datasets.splits import split as split_ids
 from unihm.generation.decoding import write_codes
 from unihm.generation.generator import (
@@ -36,7 +38,7 @@ from unihm.tokenizer.vqvae import chunk_mask
 from unihm.training.generator_data import Batch, ConditionedMotions, Variation
 from unihm.training.loop import LoopConfig, fit
 from unihm.training.presets import choose
-from unihm.training.tokenizer import LICENCE, load_motions
+from unihm.training.tokenizer import LICENCE, begin_with_motions, load_motions
 
 _log = logging.getLogger(__name__)
 
@@ -129,7 +131,8 @@ def train_generator(
         Where the weights are, their fingerprint, and the figures on the validation part.
 
     Raises:
-        ValueError: Preset, split or a motion do not exist, the store is unfit, or a checkpoint does not fit.
+        ValueError: Preset, split or a motion do not exist, the store is unfit, a checkpoint does not fit, or the run
+            began with other motions than the store now holds.
     """
     name = preset if isinstance(preset, str) else "custom"
     config = choose(GENERATOR, preset) if isinstance(preset, str) else preset
@@ -141,6 +144,9 @@ def train_generator(
     sets = {part: _load(data, tokenizer, ids, config) for part, ids in parts.items() if ids}
     if "train" not in sets:
         raise ValueError(f"Split '{split}' has no training episodes in '{data}'.")
+    made = begin_with_motions(data, tokenizer.hands, out, resume=resume)
+    if others := not_the_motions(tokenizer.card, data, tokenizer.hands):
+        _log.warning("The tokenizer %s.", others)
     body, reader = (None, load_text_encoder()) if language is None else load_qwen3(language)
     if body is not None:
         config = replace(config, generator=config_of(body))
@@ -170,6 +176,7 @@ def train_generator(
         "kept_epoch": progress.best_epoch or progress.epoch,
         "command": f"unihm train generator --data DATA --preset {name} --split {split} --seed {seed}",
         "data_fingerprint": read_manifest(data)["fingerprint"],
+        "motions": made,
         "training_episodes": len(parts["train"]),
         "training_recordings": sorted({recordings[i] for i in parts["train"]}),
         "selection_recordings": sorted({recordings[i] for i in parts["validation"]}),

@@ -5,8 +5,9 @@ Stage 1 trains the reference hand with the codebook, stage 2 adds every other ha
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,14 +15,10 @@ from typing import Any
 
 import torch
 
-from unihm.datasets.episode_store import (
-    attach,
-    episode_table,
-    hands_in,
-    read_episodes,
-    read_motions,
-)
-from unihm.datasets.manifest import read_manifest
+from unihm.datasets.episode_store import episode_table, read_episodes
+from unihm.datasets.made_with import changed_motions, motions_of
+from unihm.datasets.manifest import hands_in, read_manifest
+from unihm.datasets.motion_store import attach, read_motions
 from unihm.datasets.splits import split as split_ids
 from unihm.hands.hand import HandModel, load_hand
 from unihm.registry import unknown_name
@@ -77,7 +74,8 @@ def train_tokenizer(
         Where the weights are, their fingerprint, and a row of figures for each hand.
 
     Raises:
-        ValueError: Preset, split or hand do not exist, the store is unfit, or a checkpoint does not fit.
+        ValueError: Preset, split or hand do not exist, the store is unfit, a checkpoint does not fit, or the run began
+            with other motions than the store now holds.
     """
     name = preset if isinstance(preset, str) else "custom"
     config = choose(TOKENIZER, preset) if isinstance(preset, str) else preset
@@ -102,6 +100,7 @@ def train_tokenizer(
         torch.manual_seed(seed)
         model = SharedVQVAE(config.tokenizer, features.values())
     stages = TokenizerStages(model, paired, hands, config, motions["validation"])
+    made = begin_with_motions(data, order, out, resume=resume)
     stages.train_reference(out / f"1-{reference}", resume=resume)
     for hand in order[1:]:
         stages.add_hand(hand, out / f"2-{hand}", resume=resume)
@@ -115,6 +114,7 @@ def train_tokenizer(
         "seed": seed,
         "command": f"unihm train tokenizer --data DATA --preset {name} --split {split} --seed {seed}",
         "data_fingerprint": manifest["fingerprint"],
+        "motions": made,
         "training_episodes": len(parts["train"]),
         "training_recordings": sorted({recordings[i] for i in parts["train"]}),
         "selection_recordings": sorted({recordings[i] for i in parts["validation"]}),
@@ -130,6 +130,32 @@ def load_motions(data: Path, hands: tuple[str, ...], ids: list[str]) -> dict[str
         _log.warning("%d of %d episodes lack a motion of some hand", len(ids) - len(complete), len(ids))
     episodes = {episode.id: episode for episode in read_episodes(data, complete)}
     return {hand: {i: attach(of_hand[i], episodes[i]) for i in complete} for hand, of_hand in found.items()}
+
+
+def begin_with_motions(data: Path, hands: Iterable[str], out: Path, *, resume: bool) -> dict[str, dict[str, Any]]:
+    """Which motions a run learns from, for its card; a run that is taken up again must find the same.
+
+    They are noted in the run's folder (``motions.json``) before the first step. Hands may be added on resume.
+
+    Raises:
+        ValueError: The run that shall go on began with other motions.
+    """
+    made, note = motions_of(data, hands), out / "motions.json"
+    checkpoints = [*out.glob("checkpoint.safetensors"), *out.glob("[12]-*/checkpoint.safetensors")]
+    before = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else None
+    changed = "not recorded which they were" if before is None else changed_motions(before, data)
+    if resume and checkpoints and before is not None and changed:
+        raise ValueError(
+            f"Cannot resume '{out}': it began with other motions than those in '{data}' ({changed}). Start anew "
+            "without --resume, or resume with the store that it began with."
+        )
+    if resume and checkpoints and changed:
+        _log.warning("'%s' began with motions of which nothing is recorded; going on with those in '%s'", out, data)
+    elif checkpoints and changed:
+        for checkpoint in checkpoints:  # else a later --resume would take them for ones of this run
+            checkpoint.unlink()
+    write_json(note, made)
+    return made
 
 
 def hand_features(hand: HandModel) -> HandFeatures:
