@@ -9,6 +9,10 @@ official geometry and for the union of our solids; what lies inside another part
 of samples, 10 per mm^2, each way, pooled over the links of a group; "worst link" gives the larger direction's mean and
 95th percentile of the link where that is largest. Identical surfaces read as 0.16 mm, the distance between samples.
 ``--table`` writes docs/hand_solids.md. The bound is 2 mm mean and 5 mm 95th percentile for pads and palm.
+
+The second table has the contact points of ``hand.yaml``, which are the fingertip keypoints too: how far each lies from
+the nearest official collision triangle of its fingertip, and from the surface of our solids there (inside: negative).
+The bound is 0.2 mm.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ import numpy as np
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY / "tools"))
 
+from contact_points import contact_distances  # noqa: E402 # pyright: ignore[reportMissingImports]
 from hand_surfaces import BALL, OFFICIAL, Surface, distances_both_ways, link_groups, read_urdf  # noqa: E402 # pyright: ignore[reportMissingImports]
 
 from unihm.assets import HANDS  # noqa: E402
@@ -65,6 +70,18 @@ def _figures(rows: list[tuple]) -> dict:
     return {**each_way, "worst link": [worst, *links[worst]], "solids": sum(number for _, number, _ in rows)}
 
 
+def contact_table(found: dict[str, dict[str, tuple[float, float]]]) -> str:
+    """Markdown, one row per hand."""
+    lines = ["| hand | from the official surface, mm | from our solids, mm |", "|---|---|---|"]
+    for name, fingers in found.items():
+        columns = [
+            ", ".join(f"{finger} {round(1e3 * row[i], 2) + 0.0:.2f}" for finger, row in fingers.items())
+            for i in range(2)
+        ]
+        lines.append(f"| {name} | {' | '.join(columns)} |")
+    return "\n".join(lines)
+
+
 def table(found: dict[str, dict]) -> str:
     """Markdown, one row per hand and group."""
     lines = [
@@ -92,13 +109,17 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="write docs/hand_solids.md")
     args = parser.parse_args()
     found = {name: measure(name, args.data / "hands_official", args.ball / 1e3) for name in args.hands}
-    print(table(found))
+    pads = {name: contact_distances(name, args.data / "hands_official") for name in args.hands}
+    print(f"{table(found)}\n\n{contact_table(pads)}")
     if args.json:
-        args.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        args.json.write_text(
+            json.dumps({"solids_mm": found, "contact_points_m": pads}, indent=1) + "\n", encoding="utf-8"
+        )
     if args.table:
         command = "Printed by `python benchmarks/hand_solids.py --data ../shared/data --table`."
-        explanation = "\n\n".join((__doc__ or "").split("\n\n")[2:]).strip().replace("``", "`")
-        page = f"# Solids of the hands\n\n{command} {explanation}\n\n{table(found)}\n"
+        paragraphs = [text.strip().replace("``", "`") for text in (__doc__ or "").split("\n\n")[2:]]
+        solids = f"# Solids of the hands\n\n{command} {paragraphs[0]}\n\n{table(found)}\n"
+        page = f"{solids}\n# Contact points\n\n{paragraphs[1]}\n\n{contact_table(pads)}\n"
         (REPOSITORY / "docs" / "hand_solids.md").write_text(page, encoding="utf-8")
 
 

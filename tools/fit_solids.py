@@ -1,12 +1,15 @@
 """Fits boxes, cylinders and spheres to the collision geometry of a hand's official URDF, link by link.
 
-    python tools/fit_solids.py svh svh_left --data ../shared/data/hands_official [--out tools/solids]
+    python tools/fit_solids.py svh shadow --data ../shared/data/hands_official [--out tools/solids]
 
 Per link: one solid that matches the extents of the inside, then one more at the place of the largest error, in
 several kinds and places, as long as the wanted bound is missed and the budget lasts. Every candidate is refined as a
 whole: Adam on positions, rotations and sizes of all solids against samples of the surface (union distance 0), of the
-inside (covered) and of the outside (kept free). Where the official link has primitives only, they are taken and
-dropped one by one while the bound holds. What counts as the surface stands in ``hand_surfaces.py``.
+inside (covered) and of the outside (kept free). Where the official link has primitives only, they are taken; outside
+the palm, where every gap is one that a thing can be held in, they are dropped one by one while the bound holds. Solids
+must not bury a pad's contact point (``hand.yaml``): with the space before it counted again and again they are refined
+once more, one solid richer if need be. What counts as the surface stands in ``hand_surfaces.py``. Left hands take the
+right ones' solids, reflected (``solids_of`` in ``tools/hands/*_left.yaml``).
 """
 
 from __future__ import annotations
@@ -14,18 +17,22 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
 import numpy as np
+from contact_points import contact_links
 from hand_surfaces import OFFICIAL, Geometry, Surface, distances_both_ways, link_groups, read_urdf
-from solid import DENSITY, Solid, from_json
+from solid import DENSITY, Solid
 from solid_optimizer import KINDS, around, refine, samples, trim
 
 # Wanted: (mean, 95th percentile) in m and the largest number of solids, by group. Half the promised 2 mm and 5 mm
 # where contact happens; elsewhere fewer solids count more.
 WANTED = {"pads": (1.0e-3, 3.0e-3, 6), "palm": (1.2e-3, 3.5e-3, 16), "other": (1.7e-3, 4.5e-3, 3)}
+
+# m: how deep under our solids a contact point may lie; a ball in the hand's table closes what is open above them.
+BURIED = 0.3e-3
 
 
 def figures(surface: Surface, solids: list[Solid], *, rough: bool = False) -> tuple[float, float]:
@@ -94,6 +101,29 @@ def prune(surface: Surface, solids: list[Solid], group: str) -> list[Solid]:
     return solids
 
 
+def uncovered(
+    surface: Surface, solids: list[Solid], group: str, contact: np.ndarray, rng: np.random.Generator
+) -> list[Solid]:
+    """The solids, changed if they bury the contact point (3,) of a pad."""
+    on, target = contact + np.zeros((1, 3)), samples(surface, rng)
+    near = contact + rng.normal(0, 2.5e-3, (len(target[0]), 3))
+    distance = surface.signed_distance(near)
+    free = (distance > 0) & (np.linalg.norm(near - contact, axis=1) < 5e-3)
+    weighed = (np.concatenate([target[0], *[near[free]] * 3]), np.concatenate([target[1], *[distance[free]] * 3]))
+
+    def score(tried: list[Solid]) -> float:
+        buried = -min(float(solid.signed_distance(on)[0]) for solid in tried)
+        return max(excess(figures(surface, tried, rough=True), group), buried / BURIED)
+
+    while score(solids) > 1:
+        tried = refine(trim(surface, solids), weighed, 200)[0]
+        if score(tried) <= 1 or len(solids) >= WANTED[group][2]:
+            return tried
+        more = [[*solids, around(points, kind)] for points, kind in product(places(surface, solids, rng), KINDS)]
+        solids = min((refine(start, weighed, 100)[0] for start in more), key=score)
+    return solids
+
+
 @dataclass(frozen=True)
 class Fitted:
     """A link with its solids."""
@@ -109,6 +139,8 @@ class Fitted:
 def fit_link(geometry: Geometry, group: str, known: list[Fitted]) -> Fitted:
     """A link's solids: those of a known link of the same shape or its mirror image, else the fewest that serve."""
     surface = Surface(geometry.mesh)
+    if group == "palm" and geometry.solids and len(geometry.solids) <= WANTED[group][2]:
+        return Fitted(group, geometry, surface, list(geometry.solids), figures(surface, list(geometry.solids)))
     for other in known:
         solids = image(geometry, surface, other) if other.group == group else None
         found = figures(surface, solids) if solids else (np.inf, np.inf)
@@ -136,22 +168,6 @@ def image(geometry: Geometry, surface: Surface, known: Fitted) -> list[Solid] | 
     return None
 
 
-def load_known(name: str, data: Path, out: Path) -> list[Fitted]:
-    """The right hand's fit, where there is one, for its left hand to start from."""
-    right = name.removesuffix("_left")
-    path = out / f"{right}.json"
-    if right == name or not path.exists():
-        return []
-    content = json.loads(path.read_text(encoding="utf-8"))
-    geometries, known = read_urdf(data / OFFICIAL[right]).links, []
-    for link, row in content["figures"]["links"].items():
-        if not any(same(geometries[link], k.geometry) and k.group == row["group"] for k in known):
-            found = (row["mean_mm"] / 1e3, row["p95_mm"] / 1e3)
-            solids = [from_json(item) for item in content["links"][link]]
-            known.append(Fitted(row["group"], geometries[link], Surface(geometries[link].mesh), solids, found))
-    return known
-
-
 def same(a: Geometry, b: Geometry) -> bool:
     """Whether two links have the same triangles."""
     return a.mesh.triangles.shape == b.mesh.triangles.shape and np.allclose(
@@ -159,15 +175,21 @@ def same(a: Geometry, b: Geometry) -> bool:
     )
 
 
-def fit_hand(name: str, data: Path, out: Path) -> dict:
+def fit_hand(name: str, data: Path) -> dict:
     """What a JSON file holds: solids per link, and the figures they reach."""
-    description, known = read_urdf(data / OFFICIAL[name]), load_known(name, data, out)
+    description = read_urdf(data / OFFICIAL[name])
+    contacts = dict(contact_links(name, data).values())
+    known: list[Fitted] = []
     links, rows = {}, {}
     for link, group in link_groups(name, description).items():
         geometry = description.links[link]
         fitted = next((k for k in known if k.group == group and same(k.geometry, geometry)), None)
         if fitted is None:
             fitted = fit_link(geometry, group, known)
+            if link in contacts:
+                rng = np.random.default_rng(0)
+                solids = uncovered(fitted.surface, fitted.solids, group, contacts[link], rng)
+                fitted = replace(fitted, solids=solids, figures=figures(fitted.surface, solids))
             known.append(fitted)
         mean, p95 = (round(value * 1e3, 2) for value in fitted.figures)
         rows[link] = {"group": group, "mean_mm": mean, "p95_mm": p95}
@@ -179,14 +201,15 @@ def fit_hand(name: str, data: Path, out: Path) -> dict:
 def main() -> None:
     """Write one JSON file per hand named."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("hands", nargs="+", choices=list(OFFICIAL), metavar="HAND")
+    right = [name for name in OFFICIAL if not name.endswith("_left")]
+    parser.add_argument("hands", nargs="+", choices=right, metavar="HAND")
     parser.add_argument("--data", type=Path, required=True, help="folder of official descriptions")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "solids")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     for name in args.hands:
         start = time.perf_counter()
-        content = fit_hand(name, args.data, args.out)
+        content = fit_hand(name, args.data)
         (args.out / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         print(f"{name}: {content['figures']['solids']} solids, {time.perf_counter() - start:.0f} s", flush=True)
 

@@ -55,11 +55,6 @@ class Solid:
         return {"kind": self.kind, "size": list(self.size), "xyz": list(self.xyz), "rpy": list(self.rpy)}
 
 
-def from_json(item: dict) -> Solid:
-    """The inverse of `Solid.to_json`."""
-    return Solid(item["kind"], tuple(item["size"]), tuple(item["xyz"]), tuple(item["rpy"]))
-
-
 def pose(xyz: tuple[float, ...], rpy: tuple[float, ...]) -> np.ndarray:
     """T (4, 4) of a URDF origin: rpy turns about fixed x, y, z."""
     T = np.eye(4)

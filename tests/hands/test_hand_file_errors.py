@@ -83,6 +83,18 @@ EDITS = {
     ),
     "locked outside the limits": (lambda d: d.update(locked_joints={"joint_0.0": 9}), "its limits are [-0.47"),
     "unknown key": (lambda d: d.update(finger=[]), "key 'finger' not found. Did you mean 'fingers'? Available: "),
+    "unknown key of the palm": (
+        lambda d: d["root_to_palm"].update(rpy=[0, 0, 0]),
+        "root_to_palm: key 'rpy' not found. ",
+    ),
+    "unknown key of a fingertip": (
+        lambda d: tip(d, "index").update(radios=0.1),
+        "fingertips: index: key 'radios' not found. Did you mean 'radius'?",
+    ),
+    "known difference of no joint": (
+        lambda d: d.update(known_differences={"j": "why"}),
+        "known_differences: joint 'j' not found. Available: ",
+    ),
     "missing key": (lambda d: d.pop("keypoints"), "key keypoints missing. Required: name, side, urdf"),
     "unknown side": (lambda d: d.update(side="rigth"), "side is 'rigth', expected 'right' or 'left'"),
     "number as text": (lambda d: tip(d, "index").update(radius="2 mm"), "is '2 mm', expected a finite number"),
@@ -121,6 +133,20 @@ def test_each_fault_is_named_with_what_exists(tmp_path, name):
 def test_files_that_are_no_table_of_keys(tmp_path, text):
     (tmp_path / HAND_FILE).write_text(text)
     refusal(read_hand_file, tmp_path / HAND_FILE)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("side: left", "key 'side' is there twice, in lines "),
+        ("rest_qpos: {joint_1.0: 0.1, joint_2.0: 0.2, joint_1.0: 0.3}", "key 'joint_1.0' is there twice, in lines 2 "),
+        ("locked_joints: {'0': 0, '0': 1}", "key '0' is there twice"),
+    ],
+)
+def test_a_key_that_stands_twice_is_named(tmp_path, line, message):
+    path = tmp_path / HAND_FILE
+    path.write_text("side: right\n" + line + "\n")
+    assert message in refusal(read_hand_file, path)
 
 
 def test_files_that_are_no_text(tmp_path):

@@ -34,10 +34,12 @@ def compare_with_urdf(
         seed: Chooses the poses.
 
     Raises:
-        ValueError: A file cannot be read, or poses is not positive.
+        ValueError: A file cannot be read, poses is not positive, or the tolerance is negative.
     """
     if poses < 1:
         raise ValueError(f"poses is {poses}, expected at least 1.")
+    if not 0 <= tolerance < np.inf:
+        raise ValueError(f"tolerance is {tolerance}, expected 0 or more, m and rad.")
     hand = describe_hand(folder)
     file = read_hand_file(hand.folder / HAND_FILE)
     known = file.known_differences

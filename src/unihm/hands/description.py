@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from unihm.hands.hand_file import HAND_FILE, PointOnLink, read_hand_file
 from unihm.kinematics.body_chain import BodyChain
 from unihm.kinematics.keypoints import INDEX
-from unihm.kinematics.urdf import Shape, Urdf, lock_joints, parse_urdf
+from unihm.kinematics.urdf import Urdf, lock_joints, parse_urdf
 from unihm.registry import unknown_name
 
 HANDS_FOLDER = Path(__file__).resolve().parent.parent / "assets" / "hands"
@@ -115,6 +115,9 @@ def describe_hand(name_or_folder: str | Path) -> HandDescription:
         _check_links(chain, [point for _, point in keypoints], "keypoints")
         _check_links(chain, tips, "fingertips")
         rest_qpos = _rest(chain, file.rest_qpos)
+        joints = [joint.name for joint in urdf.joints]
+        if unknown := [name for name in file.known_differences if name not in joints]:
+            raise unknown_name("known_differences: joint", unknown[0], joints)
     except ValueError as error:
         raise ValueError(f"'{folder / HAND_FILE}': {error}") from error
     return HandDescription(
@@ -171,12 +174,14 @@ def _rest(chain: BodyChain, values: Mapping[str, float]) -> Float[np.ndarray, " 
 
 def _geometry(urdf: Urdf) -> list[Primitive]:
     """Collision solids where a link has some, else what it draws; in the colour that the link is drawn in."""
-
-    def primitive(index: int, shape: Shape, color: tuple[float, ...]) -> Primitive:
-        return Primitive(link=index, T_link_shape=shape.T_link_shape, kind=shape.kind, size=shape.size, color=color)
-
     return [
-        primitive(index, shape, (link.visuals or link.collisions)[0].color)
+        Primitive(
+            link=index,
+            T_link_shape=shape.T_link_shape,
+            kind=shape.kind,
+            size=shape.size,
+            color=(link.visuals or link.collisions)[0].color,
+        )
         for index, link in enumerate(urdf.links)
         for shape in link.collisions or link.visuals
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,14 +62,27 @@ class HandFile:
     """Joint to the reason why it deliberately differs from the manufacturer's URDF; for `unihm hands check`."""
 
 
+class _Loader(yaml.SafeLoader):
+    """Plain values only, and no key twice, of which YAML would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        lines: dict[tuple[str, str], int] = {}
+        for key, _ in node.value:
+            line, name = key.start_mark.line + 1, (key.tag, str(key.value))
+            if name in lines:
+                raise ValueError(f"key '{key.value}' is there twice, in lines {lines[name]} and {line}")
+            lines[name] = line
+        return super().construct_mapping(node, deep)
+
+
 def read_hand_file(path: Path) -> HandFile:
     """Read and check a ``hand.yaml``.
 
     Raises:
-        ValueError: The file is not YAML, or a key is missing, unknown or has a wrong value.
+        ValueError: The file is not YAML, or a key is missing, unknown, there twice or has a wrong value.
     """
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # ValueError: no UTF-8, no such date
         reason = str(error).replace("\n", " ")
         raise ValueError(f"'{path}' is not readable YAML: {reason}.") from error
@@ -100,7 +114,7 @@ def _hand_file(data: dict[str, Any]) -> HandFile:
             raise ValueError(f"fingertips: '{finger}' is missing.")
         if f"{finger}_tip" not in keypoints:
             raise ValueError(f"keypoints: '{finger}_tip' is missing; every finger needs its tip.")
-    palm = _mapping(data["root_to_palm"], "root_to_palm")
+    palm = _mapping(data["root_to_palm"], "root_to_palm", ("link", "xyz", "wxyz"))
     pose = [*_vector(palm, "xyz", 3, "root_to_palm"), *_vector(palm, "wxyz", 4, "root_to_palm")]
     norm = float(np.linalg.norm(pose[3:]))
     if abs(norm - 1) > 1e-3:
@@ -121,9 +135,11 @@ def _hand_file(data: dict[str, Any]) -> HandFile:
     )
 
 
-def _mapping(value: Any, where: str) -> dict[str, Any]:
+def _mapping(value: Any, where: str, known: Sequence[str] | None = None) -> dict[str, Any]:
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         raise ValueError(f"{where} is no table of named values.")
+    if known is not None and (unknown := sorted(set(value) - set(known))):
+        raise unknown_name(f"{where}: key", unknown[0], known)
     return value
 
 
@@ -165,10 +181,7 @@ def _points(value: Any, where: str, known: Any) -> dict[str, PointOnLink]:
     for name, item in _mapping(value, where).items():
         if name not in known:
             raise unknown_name(f"{where}: name", name, known)
-        item = _mapping(item, f"{where}: {name}")
-        unknown = sorted(set(item) - {"link", "xyz", "radius"})
-        if unknown:
-            raise unknown_name(f"{where}: {name}: key", unknown[0], ("link", "xyz", "radius"))
+        item = _mapping(item, f"{where}: {name}", ("link", "xyz", "radius"))
         radius = _number(item.get("radius", 0.0), f"{where}: {name}: radius")
         if radius < 0:
             raise ValueError(f"{where}: {name}: radius is {radius}, expected at least 0.")

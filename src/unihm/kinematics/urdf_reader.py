@@ -77,7 +77,6 @@ def _link(element: ET.Element, materials: Mapping[str | None, tuple[float, ...]]
 def _solids(element: ET.Element, where: str) -> list[_Solid]:
     tag = element.tag.rpartition("}")[2]  # Drake writes its capsules as <drake:capsule>
     where = f"{where}, <{tag}>"
-
     if tag == "sphere":
         return [("sphere", _lengths(element, "radius", where), 0.0)]
     if tag == "cylinder":

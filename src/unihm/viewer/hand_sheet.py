@@ -117,7 +117,7 @@ def write_sheet_html(hand: HandModel, path: str | Path, urdf_path: str | Path | 
     Raises:
         ValueError: The file cannot be written.
     """
-    from unihm.viewer.player import _server as scene_server
+    from unihm.viewer.player import scene_server
 
     pair = _pair(hand, urdf_path)
     everything = np.concatenate([np.stack(list(drawn.points.values())) for drawn in pair])

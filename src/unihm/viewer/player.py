@@ -55,7 +55,7 @@ def write_html(
     Raises:
         ValueError: The motion's hand is unknown, or the file cannot be written.
     """
-    with _server("127.0.0.1", 0, quiet=True) as server:
+    with scene_server("127.0.0.1", 0, quiet=True) as server:
         show = _draw(server, motion, scene, before)
         serializer = server.get_scene_serializer()
         serializer.insert_sleep(_START_HOLD)
@@ -84,7 +84,7 @@ def serve(
         scene: Everything the camera saw, drawn dimmed around the motion.
         before: The same motion before refinement, drawn translucent.
     """
-    with _server(host, port) as server:
+    with scene_server(host, port) as server:
         show = _draw(server, motion, scene, before)
         playing = server.gui.add_checkbox("Playing", initial_value=True)
         slider = server.gui.add_slider("Frame", min=0, max=max(len(motion) - 1, 1), step=1, initial_value=0)
@@ -106,7 +106,7 @@ def serve(
 
 
 @contextmanager
-def _server(host: str, port: int, quiet: bool = False):
+def scene_server(host: str, port: int, quiet: bool = False):
     """A viser server that is stopped in the end; port 0 takes any free one."""
     banner = io.StringIO()  # viser prints its address to stdout, where --json output belongs
     with redirect_stdout(banner):

@@ -95,7 +95,10 @@ def find_anatomy(fingers: list[Finger], side: str | None, file_words: str, doubt
 
 
 def _thumb(fingers: list[Finger], doubts: list[str]) -> tuple[Finger | None, list[Finger]]:
-    """The chain without which the others are most alike; None where all are alike."""
+    """The chain without which the others are most alike; None where all are alike.
+
+    Of fingers that stand around the palm (axes that cancel) each is as good.
+    """
     scores = []
     for candidate in fingers:
         others = [finger for finger in fingers if finger is not candidate]
@@ -103,6 +106,10 @@ def _thumb(fingers: list[Finger], doubts: list[str]) -> tuple[Finger | None, lis
         apart = np.mean([candidate.axis @ finger.axis for finger in others])
         scores.append(float(alike - apart))
     order = np.argsort(scores)[::-1]
+    if scores[order[0]] < 0.1 and np.linalg.norm(np.mean([finger.axis for finger in fingers], axis=0)) < 0.3:
+        best = _named(fingers).index("thumb") if "thumb" in _named(fingers) else 0
+        doubts.append(f"the fingers stand around the palm, '{fingers[best].label}' is taken as the thumb")
+        return fingers[best], [finger for finger in fingers if finger is not fingers[best]]
     if scores[order[0]] < 0.1:
         doubts.append("all fingers bend about the same axis: no thumb was found")
         return None, fingers
@@ -148,6 +155,9 @@ def _pinching(thumb: Finger, others: list[Finger], side: str) -> Anatomy:
     if np.linalg.norm(jaw) < 1e-3 or thumb.is_jaw:
         jaw = np.mean([finger.closing for finger in others], axis=0) - thumb.closing
     approach = thumb.along + np.mean([finger.along for finger in others], axis=0)
+    if np.linalg.norm(np.cross(approach, jaw)) < 0.3 * np.linalg.norm(jaw):
+        # Spread out flat: they reach to where they close.
+        approach = thumb.closing + np.mean([finger.closing for finger in others], axis=0)
     ours = _frame(approach, jaw)
     human = _frame(mirror @ _PINCH_APPROACH, mirror @ _PINCH_JAW)
     T = np.eye(4)

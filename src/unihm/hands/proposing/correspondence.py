@@ -111,7 +111,7 @@ def rest_posture(
     """
     lower, upper = skeleton.limits()
     if len(anatomy.fingers) == 2:
-        return _three_quarters_open(skeleton, pads)
+        return _three_quarters_open(skeleton, anatomy, pads)
     q = straight.copy()
     for name, finger in anatomy.fingers.items():
         if name == "thumb" and not anatomy.pinches:
@@ -131,8 +131,16 @@ def rest_posture(
     return np.clip(q, lower, upper)
 
 
-def _three_quarters_open(skeleton: Skeleton, pads: dict[str, PointOnLink]) -> Float[np.ndarray, " nq"]:
-    """A gripper whose pads are three quarters as far apart as they get, all joints moved together."""
+def _three_quarters_open(
+    skeleton: Skeleton, anatomy: Anatomy, pads: dict[str, PointOnLink]
+) -> Float[np.ndarray, " nq"]:
+    """A gripper whose pads are three quarters as far apart as they get, all joints moved together.
+
+    Pads that have passed each other are not apart.
+    """
+    first, second = anatomy.fingers.values()
+    apart = second.closing - first.closing
+    apart = apart / max(float(np.linalg.norm(apart)), 1e-9)
     lower, upper = skeleton.limits()
     share = np.linspace(0, 1, 101)[:, None]
     best, width = lower, 0.0
@@ -141,7 +149,7 @@ def _three_quarters_open(skeleton: Skeleton, pads: dict[str, PointOnLink]) -> Fl
         q = lower + np.where(way > 0, share, 1 - share) * (upper - lower)
         T = skeleton.poses(q)
         a, b = (_place(skeleton, T, pad) for pad in pads.values())
-        gap = np.linalg.norm(a - b, axis=-1)
+        gap = np.maximum((a - b) @ apart, 0.0)
         if np.ptp(gap) > width:
             width = float(np.ptp(gap))
             best = q[np.abs(gap - (gap.min() + 0.75 * np.ptp(gap))).argmin()]

@@ -68,6 +68,12 @@ def propose_hand(
     if (base := wrist(skeleton, anatomy)) is not None:
         keypoints["wrist"] = base
     rest = rest_posture(skeleton, anatomy, straight, pads)
+    turns = skeleton.tree.upper - skeleton.tree.lower
+    wide = [
+        n for n, turn in zip(skeleton.tree.joint_names, turns.tolist(), strict=True) if 2 * np.pi + 1e-6 < turn < np.inf
+    ]
+    if wide:
+        doubts.append(f"limits of {', '.join(wide)} span more than one turn: a URDF states radians, not degrees")
     if solids.missing:
         doubts.append(f"mesh files not found or not readable: {', '.join(sorted(solids.missing))}")
     shown = {link.name for link in urdf.links if link.collisions or link.visuals}

@@ -111,8 +111,13 @@ def pad_point(tip: Tip, v: Float[np.ndarray, " 3"], jaw: bool) -> Float[np.ndarr
         centre = centre + d * (to_surface(centre, d) - min(half))
     if jaw:
         return centre + v * to_surface(centre, v)
-    onward = centre + d * min(half) / 2
-    if to_surface(onward, v) > _FLAT * to_surface(centre, v):
+    low, high = 0.0, min(half)  # where the flat ends: a hull's height falls ever faster towards the end
+    while high - low > 1e-6:
+        step = (low + high) / 2
+        flat = to_surface(centre + d * step, v) > _FLAT * to_surface(centre, v)
+        low, high = (step, high) if flat else (low, step)
+    if low > min(half) / 2:
+        onward = centre + d * low / 2
         return onward + v * to_surface(onward, v)
     u = (d + v) / 2**0.5
     # Not into the corner of a square end: from the ball's own surface on towards the pad's side.
