@@ -36,7 +36,7 @@ def text(rows: Sequence[Mapping[str, Any]]) -> str:
     for data in dict.fromkeys(row["data"] for row in rows):
         chosen = [row for row in rows if row["data"] == data]
         shown = [{title: row.get(name) for name, title in _COLUMNS.items()} for row in chosen]
-        tables.append(f"{data} ({chosen[0]['frames']} frames)\n{text_table(shown)}")
+        tables.append(f"{data} ({chosen[0]['frames']} frames)\n{text_table(shown, decimals=None)}")
     return "\n\n".join(tables)
 
 

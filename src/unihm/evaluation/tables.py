@@ -25,12 +25,15 @@ _OURS, _OTHERS = "#d07a2d", "#8fa3b5"
 Row = Mapping[str, Any]
 
 
-def text_table(rows: Sequence[Row]) -> str:
-    """Aligned columns; an interval stands behind its mean, and what the methods were given below the table."""
+def text_table(rows: Sequence[Row], decimals: int | None = 1) -> str:
+    """Aligned columns; an interval stands behind its mean, and what the methods were given below the table.
+
+    Numbers have so many decimals; None: as many as they come with.
+    """
     if not rows:
         return "no rows"
     columns = [name for name in _columns(rows) if name not in _BELOW]
-    cells = [[_LABELS.get(c, c) for c in columns], *([_cell(row, c) for c in columns] for row in rows)]
+    cells = [[_LABELS.get(c, c) for c in columns], *([_cell(row, c, decimals) for c in columns] for row in rows)]
     numeric = [any(isinstance(row.get(c), (int, float)) for row in rows) for c in columns]
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
     lines = [
@@ -79,14 +82,16 @@ def _columns(rows: Sequence[Row]) -> list[str]:
     return [n for n in names if not n.endswith(_CI) and any(row.get(n) is not None for row in rows)]
 
 
-def _cell(row: Row, column: str) -> str:
+def _cell(row: Row, column: str, decimals: int | None) -> str:
     value = row.get(column)
     if value is None:
         return "-"
     if not isinstance(value, float):
         return str(value)
+    if decimals is None:
+        return repr(value)
     interval = row.get(column + _CI)
-    return f"{value:.1f}" if interval is None else f"{value:.1f} [{interval[0]:.0f}, {interval[1]:.0f}]"
+    return f"{value:.{decimals}f}" if interval is None else f"{value:.1f} [{interval[0]:.0f}, {interval[1]:.0f}]"
 
 
 def _csv(rows: Sequence[Row]) -> str:
