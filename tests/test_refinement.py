@@ -96,10 +96,13 @@ def test_two_opposed_fingertips_are_near_the_object_at_the_lift(case):
     hand, motion, refined, report = case
     assert len(report.grasp_fingers) == 2
     tips = _tips_object(refined, hand, LIFT)
-    distance, index = KDTree(motion.object_points).query(tips)
     a, b = (hand.fingers.index(name) for name in report.grasp_fingers)
-    assert max(distance[a], distance[b]) < 0.015
-    assert motion.object_normals[index[a]] @ motion.object_normals[index[b]] < -0.5
+    cloud = KDTree(motion.object_points)
+    distance = cloud.query(tips[[a, b]])[0]
+    assert distance.max() < 0.015
+    # at an edge a fingertip presses on either of two faces, and chance decides whose sample is nearest
+    near = [cloud.query_ball_point(tip, d + 0.004) for tip, d in zip(tips[[a, b]], distance, strict=True)]
+    assert (motion.object_normals[near[0]] @ motion.object_normals[near[1]].T).min() < -0.5
 
 
 def test_contact_and_penetration_fall_while_the_object_is_held(case):

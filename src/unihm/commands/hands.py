@@ -15,13 +15,13 @@ def hands_list(*, json: bool = False):
     Args:
         json: Print as JSON.
     """
-    from unihm.hands.hand import list_hands, load_hand
+    from unihm.hands.description import describe_hand, list_hands
 
     rows = []
     for name in list_hands():
-        hand = load_hand(name)
-        rows.append({"name": name, "side": hand.side, "joints": len(hand.joint_names), "fingers": len(hand.fingertips)})
-    lines = "\n".join(f"{r['name']:10s} {r['side']:6s} {r['joints']:3d} joints {r['fingers']} fingers" for r in rows)
+        hand = describe_hand(name)
+        rows.append({"name": name, "side": hand.side, "joints": len(hand.joint_names), "fingers": len(hand.fingers)})
+    lines = "\n".join(f"{r['name']:13s} {r['side']:6s} {r['joints']:3d} joints {r['fingers']} fingers" for r in rows)
     report({"hands": rows}, json, lines)
 
 
@@ -32,23 +32,23 @@ def hands_show(name: str, *, json: bool = False):
         name: Name of an installed hand, or a folder with hand.yaml.
         json: Print as JSON.
     """
-    from unihm.hands.hand import load_hand
-
-    hand = load_hand(name)
-    joints = [
-        {"name": joint, "lower": round(float(low), 6), "upper": round(float(high), 6), "rest": round(float(rest), 6)}
-        for joint, low, high, rest in zip(hand.joint_names, hand.lower, hand.upper, hand.rest_qpos, strict=True)
-    ]
+    from unihm.hands.description import describe_hand
     from unihm.kinematics.keypoints import NAMES
 
+    hand = describe_hand(name)
+    limits = (hand.joint_names, hand.chain.lower, hand.chain.upper, hand.rest_qpos)
+    joints = [
+        {"name": joint, "lower": round(float(low), 6), "upper": round(float(high), 6), "rest": round(float(rest), 6)}
+        for joint, low, high, rest in zip(*limits, strict=True)
+    ]
     facts = {
         "name": hand.name,
         "side": hand.side,
         "folder": str(hand.folder),
-        "links": len(hand.tree.link_names),
+        "links": len(hand.link_names),
         "joints": joints,
-        "mimic_joints": len(hand.tree.full_joint_names) - len(hand.tree.joint_names),
-        "fingertips": list(hand.fingertips),
+        "mimic_joints": len(hand.chain.parent) - len(hand.joint_names),
+        "fingertips": [tip.link for tip in hand.fingertips],
         "keypoints": [NAMES[int(index)] for index in hand.keypoint_indices],
     }
     lines = [f"{hand.name} ({hand.side}), {len(joints)} independent joints, {facts['mimic_joints']} mimic"]
