@@ -54,8 +54,8 @@ def test_the_compiled_palm_is_the_same(hand):
     from unihm.hands.description import describe_hand
     from unihm.retargeting.atlas import make_memory
     from unihm.retargeting.config import RetargetingConfig
-    from unihm.retargeting.frame import prepare
     from unihm.retargeting.problem import compile_problem, make_goal
+    from unihm.retargeting.targets import prepare
 
     description = describe_hand(hand)
     problem, layout = compile_problem(description, RetargetingConfig())

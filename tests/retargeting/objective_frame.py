@@ -9,9 +9,9 @@ from scipy.spatial.transform import Rotation
 from unihm.retargeting.atlas import make_memory
 from unihm.retargeting.config import RetargetingConfig
 from unihm.retargeting.derivatives import assemble
-from unihm.retargeting.frame import prepare
 from unihm.retargeting.objective import cost_of, forward, make_workspace
 from unihm.retargeting.problem import compile_problem, make_goal
+from unihm.retargeting.targets import prepare
 
 
 class Frame:

@@ -18,8 +18,9 @@ from unihm.kinematics.keypoints import palm_frame
 from unihm.retargeting import RetargetingConfig, atlas, compiled
 from unihm.retargeting.atlas import human_postures, load_atlas, make_atlas, make_memory
 from unihm.retargeting.config import POSITION
-from unihm.retargeting.frame import Atlas, from_atlas, prepare
+from unihm.retargeting.frame import Atlas, from_atlas
 from unihm.retargeting.newton import search
+from unihm.retargeting.targets import prepare
 from unihm.sources.checks import check_keypoints
 
 HANDS = representative_hands()
@@ -121,6 +122,13 @@ def test_a_hand_that_changes_has_another_atlas(cache, made):
     shorter = replace(hand.chain, upper=0.9 * hand.chain.upper)
     _, problem, layout, goal, work = parts(hand.name)
     load_atlas(replace(hand, chain=shorter), problem, layout, goal._replace(upper=shorter.upper), work)
+    assert len(made) == 2
+
+
+def test_other_human_postures_have_another_atlas(cache, made, monkeypatch):
+    load_atlas(*parts(HANDS["gripper"]))
+    monkeypatch.setattr(atlas, "_human", lambda side: "human_left")
+    load_atlas(*parts(HANDS["gripper"]))
     assert len(made) == 2
 
 

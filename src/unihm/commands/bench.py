@@ -7,6 +7,7 @@ from pathlib import Path
 from unihm.commands.console import report
 
 EIGHT = ("shadow", "allegro", "svh", "leap", "ability", "panda", "inspire", "xhand")
+_PIECE = 120  # frames: a long recording is restarted in every such piece, since hysteresis shows in some only
 
 
 def bench_retargeting(
@@ -24,44 +25,55 @@ def bench_retargeting(
     """Ours and dex_retargeting on the same frames, URDFs and objective.
 
     Args:
-        keypoints: Keypoint file (T,21,3) of a right hand, m.
+        keypoints: Keypoint file (T,21,3) of a right hand, m; it is restarted in every piece of 120 frames.
         data: Episode store: so many of its episodes are benched and restarted as well.
         hand: Hands to bench.
         episodes: Episodes of the store that are timed and scored, evenly spread.
         restarts: Episodes of the store that are restarted 10 and 20 frames later.
-        peer: Run dex_retargeting too (pip install 'unihm[dev]').
-        quick: The same on two hands and few frames; labelled so.
+        peer: Whether dex_retargeting (pip install 'unihm[dev]') runs beside ours.
+        quick: The same on the first two hands and few frames; labelled so.
         out: Folder for table.txt, table.md, table.json and chart.png.
         json: Print the rows as JSON.
     """
     import os
 
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # one thread for everybody
+    os.environ["OMP_NUM_THREADS"] = "1"  # one thread for everybody, before their libraries are loaded
+    from unihm.commands.console import check_writable
     from unihm.commands.evaluate import evaluation_facts
     from unihm.evaluation.retargeting import evaluate_retargeting
     from unihm.evaluation.retargeting_tables import text, write_tables
 
     if keypoints is None and data is None:
         raise ValueError("There is nothing to bench on: give a keypoint file, --data, or both.")
+    if episodes < 1 or restarts < 0:
+        raise ValueError(f"--episodes is {episodes}, expected at least 1; --restarts is {restarts}, at least 0.")
+    if out is not None:
+        check_writable(out)
     if quick:
-        hand, episodes, restarts = hand[:2], 3, 2
+        hand, episodes, restarts = hand[:2], min(episodes, 3), min(restarts, 2)
     sources = ", ".join(str(item) for item in (keypoints, data) if item is not None)
-    facts, rows = evaluation_facts(sources, 0, quick), []
+    facts, rows, label = evaluation_facts(sources, 0, quick), [], ", quick" if quick else ""
+
+    def keep(new: list) -> None:
+        if out is not None:
+            write_tables({**facts, "rows": rows + new}, out)
+
     if keypoints is not None:
         from unihm.sources.base import read_source
 
         frames = read_source(str(keypoints)).keypoints
         frames = frames[:100] if quick else frames
-        rows += evaluate_retargeting([frames], [frames[:120]], hand, data=keypoints.stem, peer=peer)
+        pieces = [frames[i : i + _PIECE] for i in range(0, len(frames), _PIECE)]
+        rows += evaluate_retargeting([frames], pieces, hand, data=keypoints.stem + label, peer=peer, after_hand=keep)
     if data is not None:
         from unihm.datasets.episode_store import episode_table, read_episodes
 
         ids = [record.id for record in episode_table(data)]
-        chosen = [ids[i * len(ids) // episodes] for i in range(min(episodes, len(ids)))]
+        count = min(episodes, len(ids))
+        chosen = [ids[i * len(ids) // count] for i in range(count)]
         recordings = [episode.keypoints_world for episode in read_episodes(data, chosen)]
-        name = f"{data.name}, {len(chosen)} episodes"
-        rows += evaluate_retargeting(recordings, recordings[:restarts], hand, data=name, peer=peer)
+        name = f"{data.name}, {count} episodes{label}"
+        restarted = recordings[:restarts]
+        rows += evaluate_retargeting(recordings, restarted, hand, data=name, peer=peer, after_hand=keep)
     facts = {**facts, "rows": rows}
-    if out is not None:
-        write_tables(facts, out)
     report(facts, json, text(rows) if out is None else f"{text(rows)}\nout: {out}")

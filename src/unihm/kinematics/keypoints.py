@@ -34,7 +34,7 @@ def palm_frame(keypoints: Float[np.ndarray, "*batch 21 3"], side: str = "right")
 
     The origin is the middle finger's base; x points from the wrist to it, along the fingers; z out of the palm; and
     ``y = z × x``, to the little finger on a right hand, to the thumb on a left one (see ``docs/architecture.md``).
-    `retargeting.frame.prepare` is the same, compiled.
+    `retargeting.targets.prepare` is the same, compiled.
 
     Args:
         keypoints: Finite keypoints of hands of one side, m.

@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from unihm.hands.description import HandDescription, describe_hand
+from unihm.hands.description import HANDS_FOLDER, HandDescription, describe_hand
 from unihm.retargeting.compiled import cache_folder, compiled
-from unihm.retargeting.frame import FAR, FEATURE, NEAREST, Atlas, Layout, Memory, from_atlas, look_up, prepare
+from unihm.retargeting.frame import FAR, FEATURE, NEAREST, Atlas, Memory, from_atlas, look_up
 from unihm.retargeting.newton import PRUNED, alike, copy_state, search, turn
 from unihm.retargeting.objective import Goal, Problem, Workspace
 from unihm.retargeting.problem import points_at
+from unihm.retargeting.targets import Layout, prepare
 from unihm.schema.storage import atomic_path, load_arrays
 
 _ENTRIES = 512
@@ -32,7 +33,7 @@ _VERSION = 8
 
 
 def make_memory(nq: int, entries: int = _ENTRIES) -> Memory:
-    """Memory for steps."""
+    """Memory for steps of a hand with `nq` joints and an atlas of so many entries."""
     return Memory(
         R=np.eye(3),
         t=np.zeros(3),
@@ -52,7 +53,7 @@ def make_memory(nq: int, entries: int = _ENTRIES) -> Memory:
 
 def load_atlas(hand: HandDescription, problem: Problem, layout: Layout, goal: Goal, work: Workspace) -> Atlas:
     """The atlas of a problem, from the cache or made now."""
-    path = cache_folder() / f"atlas-{hand.name}-{_digest(problem, layout, goal)}.npz"
+    path = cache_folder() / f"atlas-{hand.name}-{_digest(hand.side, problem, layout, goal)}.npz"
     if path.is_file():
         with suppress(ValueError, KeyError):  # a damaged one: a cache holds nothing that cannot be made again
             arrays = load_arrays(path)
@@ -95,7 +96,7 @@ def make_atlas(
 
 def human_postures(side: str, count: int, seed: int = 0) -> Float[np.ndarray, "count 21 3"]:
     """Keypoints of a human hand in random postures all over its joint ranges, palm frame, m."""
-    human = describe_hand("human" if side == "right" else "human_left")
+    human = describe_hand(_human(side))
     names, lower, upper = human.joint_names, human.chain.lower, human.chain.upper
     sample = np.random.default_rng(seed).random((count, len(names) + 1))
     # fingers mostly curl together, the thumb goes its own way
@@ -164,11 +165,17 @@ def _rank(atlas, cost, e, new, memory):
         copy_state(atlas.q[best], atlas.R[best], memory.t, atlas.q[other], atlas.R[other], memory.t)
 
 
-def _digest(problem: Problem, layout: Layout, goal: Goal) -> str:
+def _human(side: str) -> str:
+    return "human" if side == "right" else "human_left"
+
+
+def _digest(side: str, problem: Problem, layout: Layout, goal: Goal) -> str:
     """What an atlas depends on."""
     digest = hashlib.sha256(f"{_VERSION} {_ENTRIES} {_STARTS} {_ROUNDS}".encode())
     for value in (*problem, *layout, goal.c, goal.v, goal.u, goal.lower, goal.upper):
         digest.update(np.ascontiguousarray(value).tobytes())
+    for path in sorted((HANDS_FOLDER / _human(side)).iterdir()):
+        digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 

@@ -65,7 +65,8 @@ class RetargetingConfig:
     """Answers of similar poses, independent of the past, that are tried for every frame of a recording beside its
     neighbours'."""
     stream_tries: int | None = None
-    """The same while streaming; None: 3 for hands of at most 8 joints, for which a try costs little, else 1."""
+    """The same while streaming; None: 3 for hands of at most 8 joints, for which a try costs little, 2 up to 12 joints,
+    else 1."""
     try_every: int | None = None
     """While streaming, one frame of so many tries them; which, the frame itself decides. None: 2 for hands of more than
     20 joints, else 1."""
@@ -112,14 +113,14 @@ POSITION = RetargetingConfig(
     huber=0.02,
     huber_per_axis=True,
     link_scaling="none",
-    palm_orientation_sigma=1.6,
+    palm_orientation_sigma=3.0,
     rest_sigma=1.0,
     joint_step_sigma=math.inf,
     palm_step_sigma=math.inf,
     palm_turn_sigma=math.inf,
 )
-"""The objective of dex_retargeting's position mode, with a rest posture so weak that it decides only what that leaves
-open."""
+"""The objective of dex_retargeting's position mode, with a rest posture and a palm direction so weak that they decide
+only what that leaves open."""
 
 VECTOR = RetargetingConfig(
     fingertip_sigma=math.inf,

@@ -15,8 +15,8 @@ from unihm.kinematics.body_chain import BodyChain
 from unihm.kinematics.keypoints import FINGERS, MIDDLE_MCP, NAMES, THUMB_TIP, TIPS, WRIST
 from unihm.kinematics.urdf import cross_matrix
 from unihm.retargeting.config import RetargetingConfig
-from unihm.retargeting.frame import PINCH, POSITION, VECTOR, Layout
 from unihm.retargeting.objective import Goal, Problem
+from unihm.retargeting.targets import PINCH, POSITION, VECTOR, Layout
 
 _UNUSUAL = 0.15  # a finger whose length departs from the others' by more than this share is scaled by itself
 _OPEN_POSE_GAP = 1e-3  # m: spheres that are nearer than this at rest belong together and are not kept apart

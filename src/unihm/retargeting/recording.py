@@ -9,8 +9,10 @@ them only through which of two minima is found.
 from __future__ import annotations
 
 from unihm.retargeting.compiled import compiled
-from unihm.retargeting.frame import NEAREST, prepare, smooth, step
+from unihm.retargeting.frame import NEAREST, step
 from unihm.retargeting.newton import NOT_FINITE, PRUNED, SAME, copy_state, search
+from unihm.retargeting.smoothing import mean_of_neighbours, smooth
+from unihm.retargeting.targets import prepare
 
 PASSES = 3  # at most: forward, backward, and with smoothness
 
@@ -54,40 +56,9 @@ def solve_recording(
     for f in range(n):
         prepare(layout, keypoints[f], goal, memory)
         copy_state(first_q[f], first_R[f], first_t[f], memory.q, memory.R, memory.t)
-        _mean_of_neighbours(smoothing, first_q, first_R, first_t, f)
+        mean_of_neighbours(smoothing, first_q, first_R, first_t, f)
         done[0] += 1
         _, status[f], _ = smooth(
             problem, work, goal, smoothing, memory, q[max(f - 1, 0)], f > 0, max_iterations, tolerance
         )
         copy_state(memory.q, memory.R, memory.t, q[f], R[f], t[f])
-
-
-@compiled
-def _mean_of_neighbours(smoothing, q, R, t, f):
-    """The weighted mean of a frame's neighbours without itself, into `smoothing`; a frame alone is its own.
-
-    The weights are those of the binomial filter 1 4 6 4 1. A mean of rotations need not be one: the objective takes any
-    matrix.
-    """
-    n, nq = q.shape
-    weights = (1.0, 4.0, 0.0 if n > 1 else 1.0, 4.0, 1.0)
-    total = 0.0
-    for offset in range(5):
-        total += weights[offset] if 0 <= f + offset - 2 < n else 0.0
-    for j in range(nq):
-        smoothing.near_q[j] = 0.0
-    for i in range(3):
-        smoothing.near_t[i] = 0.0
-        for k in range(3):
-            smoothing.near_R[i, k] = 0.0
-    for offset in range(5):
-        g = f + offset - 2
-        if g < 0 or g >= n:
-            continue
-        w = weights[offset] / total
-        for j in range(nq):
-            smoothing.near_q[j] += w * q[g, j]
-        for i in range(3):
-            smoothing.near_t[i] += w * t[g, i]
-            for k in range(3):
-                smoothing.near_R[i, k] += w * R[g, i, k]

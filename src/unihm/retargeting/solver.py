@@ -8,10 +8,10 @@ from jaxtyping import Float, Int
 from unihm.hands.description import HandDescription
 from unihm.retargeting.atlas import load_atlas, make_memory
 from unihm.retargeting.config import RetargetingConfig
-from unihm.retargeting.frame import Smoothing
 from unihm.retargeting.objective import make_workspace
 from unihm.retargeting.problem import compile_problem, joint_span, make_goal
 from unihm.retargeting.recording import solve_recording
+from unihm.retargeting.smoothing import Smoothing
 
 
 class Solver:
@@ -24,7 +24,7 @@ class Solver:
         self.goal = make_goal(self.problem, hand, config)
         self.atlas = load_atlas(hand, self.problem, self.layout, self.goal, self.work)
         nq = len(hand.joint_names)
-        self.memory = make_memory(nq)
+        self.memory = make_memory(nq, self.atlas.features.shape[1])
         steps = (config.palm_turn_sigma, config.palm_step_sigma)
         weight = np.concatenate([1 / (config.joint_step_sigma * joint_span(hand)) ** 2, 1 / np.square(steps)])
         self.smoothing = Smoothing(

@@ -14,17 +14,18 @@ from numba.experimental import structref
 from unihm.hands.description import HandDescription, describe_hand
 from unihm.retargeting.compiled import compiled, counted
 from unihm.retargeting.config import RetargetingConfig
-from unihm.retargeting.frame import NEAREST, smooth, step
+from unihm.retargeting.frame import NEAREST, step
 from unihm.retargeting.newton import CONVERGED, NOT_FINITE
+from unihm.retargeting.smoothing import smooth
 from unihm.retargeting.solver import Solver
 
 if TYPE_CHECKING:  # retargeting starts without torch
     from unihm.hands.hand import HandModel
 
 # What a try costs grows with the joints; these keep a frame below 50 microseconds for every hand of ours.
-_FEW_JOINTS, _FEW_JOINTS_TRIES = 8, 3
+_TRIED_JOINTS, _MOST_TRIES = 24, 3  # joints of all tries of a frame together
 _MANY_JOINTS, _MANY_JOINTS_EVERY = 20, 2
-_PATIENCE = 4  # steps after which a try of a hand of more than few joints must have won
+_PATIENCE = 4  # steps after which a hand's only try must have won
 _SETTLE = 5  # frames after a reset that try all nearest atlas entries
 
 
@@ -56,10 +57,9 @@ class Retargeter:
         signature = (typeof(self._bundle), int64, int64, int64, int64, boolean, int64, float64)
         _stream_step.compile(signature)
         self._solve_frame = _stream_step.get_overload(signature)
-        few = nq <= _FEW_JOINTS
-        self._tries = self.config.stream_tries or (_FEW_JOINTS_TRIES if few else 1)
+        self._tries = self.config.stream_tries or min(max(_TRIED_JOINTS // nq, 1), _MOST_TRIES)
         self._every = self.config.try_every or (_MANY_JOINTS_EVERY if nq > _MANY_JOINTS else 1)
-        self._patience = self.config.max_iterations if few else _PATIENCE
+        self._patience = self.config.max_iterations if self._tries > 1 else _PATIENCE
         self._smooths = solver.smooths or solver.limits_speed
         self.reset()
 
