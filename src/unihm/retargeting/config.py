@@ -61,7 +61,7 @@ class RetargetingConfig:
     """Opening of the gripper over distance of the human fingertips."""
     fixed_palm: bool = False
     """Hold the palm at the human palm frame; only the fingers move."""
-    tries: int = 2
+    tries: int = 4
     """Answers of similar poses, independent of the past, that are tried for every frame of a recording beside its
     neighbours'."""
     stream_tries: int | None = None

@@ -14,7 +14,7 @@ from numba.experimental import structref
 from unihm.hands.description import HandDescription, describe_hand
 from unihm.retargeting.compiled import compiled, counted
 from unihm.retargeting.config import RetargetingConfig
-from unihm.retargeting.frame import NEAREST, step
+from unihm.retargeting.frame import step
 from unihm.retargeting.newton import CONVERGED, NOT_FINITE
 from unihm.retargeting.smoothing import smooth
 from unihm.retargeting.solver import Solver
@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # retargeting starts without torch
 _TRIED_JOINTS, _MOST_TRIES = 24, 3  # joints of all tries of a frame together
 _MANY_JOINTS, _MANY_JOINTS_EVERY = 20, 2
 _PATIENCE = 4  # steps after which a hand's only try must have won
-_SETTLE = 5  # frames after a reset that try all nearest atlas entries
+_SETTLE, _SETTLE_TRIES = 5, 6  # so many frames after a reset try more
 
 
 class Retargeter:
@@ -158,10 +158,11 @@ def _advance(solver, state, frame, tries, every, patience, smooths, max_iteratio
             memory.t[i] = recent_t[0, i]
             for k in range(3):
                 memory.R[i, k] = recent_R[0, i, k]
-    settles = frame < _SETTLE
+    if frame < _SETTLE:
+        tries, every = max(_SETTLE_TRIES, tries), 1
     _, status, _ = step(
-        problem, work, layout, atlas, goal, memory, keypoints, frame > 0, NEAREST if settles else tries,
-        1 if settles else every, patience, max_iterations, tolerance,
+        problem, work, layout, atlas, goal, memory, keypoints, frame > 0, tries, every,
+        patience, max_iterations, tolerance,
     )  # fmt: skip
     if status == NOT_FINITE:
         return status
