@@ -369,12 +369,16 @@ def test_a_gripper_led_by_the_aperture_keeps_its_speed():
 def test_more_tries_find_no_worse_answers_and_a_loose_tolerance_no_better():
     keypoints = human_motion(12, 3)
 
-    def error(**changes) -> float:
-        motion = retarget([keypoints], LARGEST, replace(PRESETS["position"], **changes))[0]
+    def solve(**changes) -> HandMotion:
+        return retarget([keypoints], LARGEST, replace(PRESETS["position"], **changes))[0]
+
+    def error(motion: HandMotion) -> float:
         return point_error(motion, keypoints, lambda i: True)
 
-    assert error(tries=8) <= error(tries=1) + 1e-5
-    assert error(tolerance=1e-6) < error(tolerance=0.5)
+    assert error(solve(tries=8)) <= error(solve(tries=1)) + 1e-5
+    tight, loose = solve(tolerance=1e-6), solve(tolerance=0.5)
+    assert error(tight) <= error(loose) + 1e-5
+    assert np.abs(tight.qpos - loose.qpos).max() > 1e-4
 
 
 # --- what is refused
