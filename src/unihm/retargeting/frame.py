@@ -1,10 +1,9 @@
 """The answer to one frame of human keypoints: the compiled step of retargeting.
 
-The objective has several minima in
-one frame of three (a thumb beside or across the palm, a palm tipped forward or back), and a search from the last
-frame's answer keeps to the side on which the recording happened to start. So each frame also tries answers that do not
-depend on the past: those of the most similar poses of an atlas (`retargeting.atlas`), given up as soon as they cannot
-win.
+The objective has several minima in one frame of three (a thumb beside or across the palm, a palm tipped forward or
+back), and a search from the last frame's answer keeps to the side on which the recording happened to start. So each
+frame also tries answers that do not depend on the past: those of the most similar poses of an atlas
+(`retargeting.atlas`), given up as soon as they cannot win.
 """
 
 from __future__ import annotations

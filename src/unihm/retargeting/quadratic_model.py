@@ -135,16 +135,16 @@ def gain(W, first):
     A, C, d = W.A, W.C, W.d
     nq = U(len(first))
     d0, d1, d2, d3, d4, d5 = d[nq], d[nq + U(1)], d[nq + U(2)], d[nq + U(3)], d[nq + U(4)], d[nq + U(5)]
-    gain = 0.0
+    total = 0.0
     for i in range(nq):
         s = C[i, 6] + C[i, 0] * d0 + C[i, 1] * d1 + C[i, 2] * d2 + C[i, 3] * d3 + C[i, 4] * d4 + C[i, 5] * d5
         s += 0.5 * A[i, i] * d[i]
         for k in range(U(first[i]), i):
             s += A[i, k] * d[k]
-        gain -= d[i] * s
+        total -= d[i] * s
     for i in range(U(6)):
         s = C[nq + i, 6] + 0.5 * C[nq + i, i] * d[nq + i]
         for k in range(i):
             s += C[nq + i, k] * d[nq + k]
-        gain -= d[nq + i] * s
-    return gain
+        total -= d[nq + i] * s
+    return total

@@ -15,7 +15,7 @@ from unihm.hands.description import HandDescription, describe_hand
 from unihm.retargeting.compiled import compiled, counted
 from unihm.retargeting.config import RetargetingConfig
 from unihm.retargeting.frame import step
-from unihm.retargeting.newton import CONVERGED, NOT_FINITE
+from unihm.retargeting.newton import CONVERGED, NOT_FINITE, copy_state
 from unihm.retargeting.smoothing import smooth
 from unihm.retargeting.solver import Solver
 
@@ -152,12 +152,7 @@ def _advance(solver, state, frame, tries, every, patience, smooths, max_iteratio
                 return NOT_FINITE
     nq = len(q)
     if frame > 0:
-        for j in range(nq):
-            memory.q[j] = recent_q[0, j]
-        for i in range(3):
-            memory.t[i] = recent_t[0, i]
-            for k in range(3):
-                memory.R[i, k] = recent_R[0, i, k]
+        copy_state(recent_q[0], recent_R[0], recent_t[0], memory.q, memory.R, memory.t)
     if frame < _SETTLE:
         tries, every = max(_SETTLE_TRIES, tries), 1
     _, status, _ = step(
@@ -175,12 +170,8 @@ def _advance(solver, state, frame, tries, every, patience, smooths, max_iteratio
             smoothing.near_t[i] = 0.8 * recent_t[0, i] + 0.2 * recent_t[older, i]
             for k in range(3):
                 smoothing.near_R[i, k] = 0.8 * recent_R[0, i, k] + 0.2 * recent_R[older, i, k]
-    for j in range(nq):
-        recent_q[1, j], recent_q[0, j] = recent_q[0, j], memory.q[j]
-    for i in range(3):
-        recent_t[1, i], recent_t[0, i] = recent_t[0, i], memory.t[i]
-        for k in range(3):
-            recent_R[1, i, k], recent_R[0, i, k] = recent_R[0, i, k], memory.R[i, k]
+    copy_state(recent_q[0], recent_R[0], recent_t[0], recent_q[1], recent_R[1], recent_t[1])
+    copy_state(memory.q, memory.R, memory.t, recent_q[0], recent_R[0], recent_t[0])
     if smooths and frame > 0:
         _, status, _ = smooth(problem, work, goal, smoothing, memory, q, frame > 0, max_iterations, tolerance)
     for j in range(nq):
