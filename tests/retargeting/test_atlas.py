@@ -193,7 +193,7 @@ def test_its_answers_are_hands_and_better_than_one_descent(config):
 
         def descent(R: np.ndarray, t: np.ndarray, q: np.ndarray) -> float:
             R, t, q = R.copy(), t.copy(), q.copy()
-            return search(problem, work, goal, R, t, q, 200, 1e-9, np.inf, 200, q.copy(), R.copy(), 0.0)[0]
+            return search(problem, work, goal, R, t, q, 200, 1e-9, np.inf, q.copy(), R.copy(), 0.0)[0]
 
         from_atlas(problem, work, found, 2 * e, goal, memory)
         best[e] = descent(memory.R_try, memory.t_try, memory.q_try)

@@ -28,7 +28,7 @@ def descend(
     state = frame.R.copy(), frame.t.copy(), frame.q.copy()
     known_R, _, known_q = known or state
     cost, status, _ = search(
-        frame.problem, frame.work, frame.goal, *state, iterations, tolerance, bound, iterations,
+        frame.problem, frame.work, frame.goal, *state, iterations, tolerance, bound,
         known_q.copy(), known_R.copy(), 0.0 if known is None else 0.05,
     )  # fmt: skip
     return cost, status, state

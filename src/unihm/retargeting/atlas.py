@@ -135,7 +135,7 @@ def _fill(
                     from_atlas(problem, work, atlas, source, goal, memory)
                 new, status, _ = search(
                     problem, work, goal, memory.R_try, memory.t_try, memory.q_try, steps, 1e-6, cost[2 * e + 1],
-                    steps, memory.q, memory.R, 0.0,
+                    memory.q, memory.R, 0.0,
                 )  # fmt: skip
                 if status != PRUNED:
                     _rank(atlas, cost, e, new, memory)

@@ -20,6 +20,7 @@ from unihm.retargeting.targets import prepare
 
 FEATURE = 15  # numbers that tell a hand's shape: three a fingertip
 NEAREST = 16  # atlas entries that are looked up for a frame
+_COVERED = 4  # of the entries nearest to it, frames take turns with so many: what one misses, another soon finds
 _SCATTER = 1e6  # makes of the hand's shape a number that changes from frame to frame as if by chance
 FAR = 0.3  # rad or m: an entry whose joints are all nearer to the present answer than this would lead back to it
 
@@ -112,9 +113,7 @@ def from_atlas(problem, work, atlas, entry, goal, memory):
 
 
 @compiled
-def step(
-    problem, work, layout, atlas, goal, memory, keypoints, warm, tries, every, patience, max_iterations, tolerance
-):
+def step(problem, work, layout, atlas, goal, memory, keypoints, warm, tries, every, max_iterations, tolerance):
     """Solve one frame into `memory` (R, t, q).
 
     Which frames try atlas entries is decided by the frame itself, so that recordings which begin at different times try
@@ -125,7 +124,6 @@ def step(
         warm: Whether `memory` holds the answer of a neighbouring frame to start from.
         tries: Number of atlas entries to try.
         every: Try on one frame of so many.
-        patience: See `search`.
         max_iterations: Most steps of one search.
         tolerance: See `search`.
 
@@ -135,8 +133,10 @@ def step(
     prepare(layout, keypoints, goal, memory)
     R, t, q = memory.R_try, memory.t_try, memory.q_try
     cost, status, iterations, known = math.inf, MAX_ITERATIONS, 0, False
-    if int(abs(memory.feature[0] - memory.feature[4]) * _SCATTER) % every != 0:
+    chance = int(abs(memory.feature[0] - memory.feature[4]) * _SCATTER)
+    if chance % every != 0:
         tries = 0
+    skipped = chance // every * tries % _COVERED if warm else 0
     if tries > 0:
         look_up(atlas, memory)
     tried = 0
@@ -151,7 +151,7 @@ def step(
             else:
                 copy_state(q, goal.R, goal.t, q, R, t)
         else:
-            if tried >= tries:
+            if tried >= skipped + tries:
                 break
             entry = 2 * memory.near[attempt // 2] + attempt % 2
             if known and alike(atlas.q[entry], atlas.R[entry], memory.q, memory.R_human, FAR):
@@ -164,10 +164,12 @@ def step(
                 continue
             memory.tried[tried] = entry
             tried += 1
+            if tried <= skipped:
+                continue
             from_atlas(problem, work, atlas, entry, goal, memory)
         within = SAME if known else 0.0
         new, new_status, count = search(
-            problem, work, goal, R, t, q, max_iterations, tolerance, cost, patience, memory.q, memory.R, within
+            problem, work, goal, R, t, q, max_iterations, tolerance, cost, memory.q, memory.R, within
         )
         iterations += count
         if new_status == NOT_FINITE:

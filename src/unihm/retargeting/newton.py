@@ -67,14 +67,13 @@ def alike(q, R, known_q, known_R, limit):
 
 
 @compiled
-def search(P, W, G, R, t, q, max_iterations, tolerance, bound, patience, known_q, known_R, within):
+def search(P, W, G, R, t, q, max_iterations, tolerance, bound, known_q, known_R, within):
     """Descend from (R, t, q), which are overwritten with the answer.
 
     Args:
         max_iterations: Most steps.
         tolerance: A step that lowers the cost by less than this share ends the search.
         bound: Cost of a known answer; a search that will not get below it is given up (PRUNED).
-        patience: And so is one that is not below it after this many steps.
         known_q: Joints of that answer.
         known_R: Its palm's rotation.
         within: A search that comes so close to it, rad or m, is given up too; 0: none is.
@@ -112,7 +111,7 @@ def search(P, W, G, R, t, q, max_iterations, tolerance, bound, patience, known_q
             if not passed:
                 break
         expected = gain(W, P.first)
-        if cost - _HOPE * abs(expected) > bound or (iteration >= patience and cost > bound):
+        if cost - _HOPE * abs(expected) > bound:
             return cost, PRUNED, iteration
         for j in range(nq):
             trial[j] = min(max(q[j] + d[j], lower[j]), upper[j])

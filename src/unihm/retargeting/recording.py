@@ -30,7 +30,7 @@ def solve_recording(
     for f in range(n):
         cost[f], status[f], _ = step(
             problem, work, layout, atlas, goal, memory, keypoints[f], f > 0 and status[f - 1] != NOT_FINITE,
-            NEAREST if f == 0 else tries, 1, max_iterations, max_iterations, tolerance,
+            NEAREST if f == 0 else tries, 1, max_iterations, tolerance,
         )  # fmt: skip
         done[0] += 1
         copy_state(memory.q, memory.R, memory.t, q[f], R[f], t[f])
@@ -43,7 +43,7 @@ def solve_recording(
             done[0] += 1
             new, new_status, _ = search(
                 problem, work, goal, memory.R, memory.t, memory.q_try, max_iterations, tolerance, cost[f],
-                max_iterations, q[f], R[f], SAME,
+                q[f], R[f], SAME,
             )  # fmt: skip
             if new < cost[f] and new_status != PRUNED:
                 cost[f], status[f] = new, new_status

@@ -61,7 +61,7 @@ def smooth(problem, work, goal, smoothing, memory, before, follows, max_iteratio
     for i in range(3):
         goal.t[i] = smoothing.near_t[i]
     result = search(
-        problem, work, goal, memory.R, memory.t, memory.q, max_iterations, tolerance, math.inf, max_iterations,
+        problem, work, goal, memory.R, memory.t, memory.q, max_iterations, tolerance, math.inf,
         memory.q, memory.R, 0.0,
     )  # fmt: skip
     for j in range(nq):

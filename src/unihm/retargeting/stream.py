@@ -23,9 +23,8 @@ if TYPE_CHECKING:  # retargeting starts without torch
     from unihm.hands.hand import HandModel
 
 # What a try costs grows with the joints; these keep a frame below 50 microseconds for every hand of ours.
-_TRIED_JOINTS, _MOST_TRIES = 24, 3  # joints of all tries of a frame together
+_TRIED_JOINTS, _MOST_TRIES = 20, 3  # joints of all tries of a frame together
 _MANY_JOINTS, _MANY_JOINTS_EVERY = 20, 2
-_PATIENCE = 4  # steps after which a hand's only try must have won
 _SETTLE, _SETTLE_TRIES = 5, 6  # so many frames after a reset try more
 
 
@@ -54,12 +53,11 @@ class Retargeter:
             (self._keypoints, *self._recent, self._q, self._T),
         )
         # looking up the machine code for these types takes longer than two of the search's steps: once is enough
-        signature = (typeof(self._bundle), int64, int64, int64, int64, boolean, int64, float64)
+        signature = (typeof(self._bundle), int64, int64, int64, boolean, int64, float64)
         _stream_step.compile(signature)
         self._solve_frame = _stream_step.get_overload(signature)
         self._tries = self.config.stream_tries or min(max(_TRIED_JOINTS // nq, 1), _MOST_TRIES)
         self._every = self.config.try_every or (_MANY_JOINTS_EVERY if nq > _MANY_JOINTS else 1)
-        self._patience = self.config.max_iterations if self._tries > 1 else _PATIENCE
         self._smooths = solver.smooths or solver.limits_speed
         self.reset()
 
@@ -106,7 +104,7 @@ class Retargeter:
         self._keypoints[:] = keypoints  # for another type or layout the search would be compiled anew
         config = self.config
         status = self._solve_frame(
-            self._bundle, self._frame, self._tries, self._every, self._patience, self._smooths,
+            self._bundle, self._frame, self._tries, self._every, self._smooths,
             config.max_iterations, config.tolerance,
         )  # fmt: skip
         if status == NOT_FINITE:
@@ -137,13 +135,13 @@ def _bundle(solver, state):
 
 
 @counted
-def _stream_step(bundle, frame, tries, every, patience, smooths, max_iterations, tolerance):
+def _stream_step(bundle, frame, tries, every, smooths, max_iterations, tolerance):
     """One frame; returns its status."""
-    return _advance(bundle.solver, bundle.state, frame, tries, every, patience, smooths, max_iterations, tolerance)
+    return _advance(bundle.solver, bundle.state, frame, tries, every, smooths, max_iterations, tolerance)
 
 
 @compiled
-def _advance(solver, state, frame, tries, every, patience, smooths, max_iterations, tolerance):
+def _advance(solver, state, frame, tries, every, smooths, max_iterations, tolerance):
     problem, work, layout, atlas, goal, memory, smoothing = solver
     keypoints, recent_q, recent_R, recent_t, q, T = state
     for i in range(21):
@@ -157,7 +155,7 @@ def _advance(solver, state, frame, tries, every, patience, smooths, max_iteratio
         tries, every = max(_SETTLE_TRIES, tries), 1
     _, status, _ = step(
         problem, work, layout, atlas, goal, memory, keypoints, frame > 0, tries, every,
-        patience, max_iterations, tolerance,
+        max_iterations, tolerance,
     )  # fmt: skip
     if status == NOT_FINITE:
         return status
