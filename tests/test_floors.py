@@ -16,6 +16,8 @@ FLOORS = {
     "optimization.levenberg_marquardt": 0,
     "optimization": 0,
     "registry": -1,  # names only; under everything
+    "cache": -1,
+    "compiled": 0,
     "notice": 0,
     "assets": 0,
     "schema": 1,
@@ -45,7 +47,9 @@ SAME_FLOOR = {
     ("refinement", "contact_phases"),  # the contact term is gated by the phase
     ("datasets", "contact_phases"),  # episodes state when the hand touches
     ("datasets", "retargeting"),  # a store holds its episodes' motions
+    ("simulation", "contact_phases"),  # candidates vary as the phase grows
     ("planning", "perception"),  # a plan starts from what was perceived
+    ("simulation", "perception"),  # a planner in simulation sees the object through a camera
 }
 # Down within floor 1 and between floors 0 and 1 for plain records.
 WITHIN = {("hands", "kinematics"), ("schema", "hands"), ("kinematics", "schema"), ("hands", "schema")}

@@ -6,10 +6,11 @@ import numpy as np
 from retargeting_cases import description_of, human_motion
 from scipy.spatial.transform import Rotation
 
+from unihm.kinematics.compiled_chain import forward
 from unihm.retargeting.atlas import make_memory
 from unihm.retargeting.config import RetargetingConfig
 from unihm.retargeting.derivatives import assemble
-from unihm.retargeting.objective import cost_of, forward, make_workspace
+from unihm.retargeting.objective import cost_of, make_workspace
 from unihm.retargeting.problem import compile_problem, make_goal
 from unihm.retargeting.targets import prepare
 

@@ -14,8 +14,9 @@ import pytest
 from objective_frame import Frame
 from retargeting_cases import FLIP, description_of, representative_hands
 
+from unihm import cache as cache_module
 from unihm.kinematics.keypoints import palm_frame
-from unihm.retargeting import RetargetingConfig, atlas, compiled
+from unihm.retargeting import RetargetingConfig, atlas
 from unihm.retargeting.atlas import human_postures, load_atlas, make_atlas, make_memory
 from unihm.retargeting.config import POSITION
 from unihm.retargeting.frame import Atlas, from_atlas
@@ -35,7 +36,7 @@ def parts(name: str, config: RetargetingConfig | None = None) -> tuple:
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv(compiled.CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(cache_module.CACHE_VARIABLE, str(tmp_path))
     return tmp_path
 
 
@@ -134,7 +135,7 @@ def test_other_human_postures_have_another_atlas(cache, made, monkeypatch):
 
 def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, monkeypatch, made):
     (tmp_path / "file").write_text("")
-    monkeypatch.setenv(compiled.CACHE_VARIABLE, str(tmp_path / "file" / "cache"))
+    monkeypatch.setenv(cache_module.CACHE_VARIABLE, str(tmp_path / "file" / "cache"))
     first = load_atlas(*parts(HANDS["gripper"]))
     assert same(load_atlas(*parts(HANDS["gripper"])), first)
     assert len(made) == 2
@@ -146,7 +147,7 @@ def test_code_that_cannot_be_kept_is_compiled_each_time(tmp_path):
     code = "import numpy as np; import unihm.retargeting.newton as n; n.turn(np.eye(3), 0.1, 0.2, 0.3, np.eye(3))"
     found = subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True,
-        env=os.environ | {compiled.CACHE_VARIABLE: str(tmp_path / "file" / "cache")},
+        env=os.environ | {cache_module.CACHE_VARIABLE: str(tmp_path / "file" / "cache")},
     )  # fmt: skip
     assert "cannot be written (Not a directory)" in found.stderr
     assert "Name another folder in UNIHM_CACHE" in found.stderr
@@ -154,12 +155,12 @@ def test_code_that_cannot_be_kept_is_compiled_each_time(tmp_path):
 
 def test_where_the_cache_lies(monkeypatch):
     monkeypatch.setenv("UNIHM_CACHE", "/somewhere")
-    assert compiled.cache_folder() == Path("/somewhere")
+    assert cache_module.cache_folder() == Path("/somewhere")
     monkeypatch.delenv("UNIHM_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
-    assert compiled.cache_folder() == Path("/caches/unihm")
+    assert cache_module.cache_folder() == Path("/caches/unihm")
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert compiled.cache_folder() == Path.home() / ".cache" / "unihm"
+    assert cache_module.cache_folder() == Path.home() / ".cache" / "unihm"
 
 
 def test_postures_are_hands_that_fill_the_joint_ranges():

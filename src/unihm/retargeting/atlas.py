@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from unihm.cache import cache_folder
+from unihm.compiled import compiled
 from unihm.hands.description import HANDS_FOLDER, HandDescription, describe_hand
-from unihm.retargeting.compiled import cache_folder, compiled
 from unihm.retargeting.frame import FAR, FEATURE, NEAREST, Atlas, Memory, from_atlas, look_up
 from unihm.retargeting.newton import PRUNED, alike, copy_state, search, turn
 from unihm.retargeting.objective import Goal, Problem, Workspace

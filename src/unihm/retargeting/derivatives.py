@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 
-from unihm.retargeting.compiled import compiled, inlined
-from unihm.retargeting.objective import U
+from unihm.compiled import compiled, inlined
+from unihm.kinematics.compiled_chain import U
 
 
 @inlined

@@ -13,14 +13,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from unihm.retargeting.compiled import compiled
+from unihm.compiled import compiled
+from unihm.kinematics.compiled_chain import U, forward
 from unihm.retargeting.newton import MAX_ITERATIONS, NOT_FINITE, PRUNED, SAME, alike, copy_state, search
-from unihm.retargeting.objective import U, forward
 from unihm.retargeting.targets import prepare
 
 FEATURE = 15  # numbers that tell a hand's shape: three a fingertip
 NEAREST = 16  # atlas entries that are looked up for a frame
-_COVERED = 4  # of the entries nearest to it, frames take turns with so many: what one misses, another soon finds
+_COVERED = 10  # of the entries nearest to it, frames take turns with so many: what one misses, another soon finds
 _SCATTER = 1e6  # makes of the hand's shape a number that changes from frame to frame as if by chance
 FAR = 0.3  # rad or m: an entry whose joints are all nearer to the present answer than this would lead back to it
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 
-from unihm.retargeting.compiled import compiled, inlined
+from unihm.compiled import compiled, inlined
+from unihm.kinematics.compiled_chain import U, forward
 from unihm.retargeting.derivatives import assemble
-from unihm.retargeting.objective import U, cost_of, forward
+from unihm.retargeting.objective import cost_of
 from unihm.retargeting.quadratic_model import AT_LIMIT, DAMP_MOST, FREE, TO_LIMIT, gain, given_steps, solve
 
 CONVERGED, MAX_ITERATIONS, STALLED, NOT_FINITE, PRUNED = 0, 1, 2, 3, 4

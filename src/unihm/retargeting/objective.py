@@ -19,9 +19,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from unihm.retargeting.compiled import inlined
-
-U = np.uint64  # unsigned indices skip the test for negative ones, which would keep loops from being vectorised
+from unihm.compiled import inlined
+from unihm.kinematics.compiled_chain import U
 
 
 class Problem(NamedTuple):
@@ -101,48 +100,6 @@ def make_workspace(problem: Problem) -> Workspace:
         n, nq, nq, (3, 3), 3,
     )  # fmt: skip
     return Workspace(*(np.zeros(shape) for shape in shapes))
-
-
-@inlined
-def forward(P, W, R, t, q):
-    """Poses of bodies, joint axes and points in the world, into `W`."""
-    X, a, p = W.X, W.a, W.p
-    parent, basis, origin, axis, place = P.parent, P.basis, P.origin, P.axis, P.place
-    multiplier, offset, prismatic = P.multiplier, P.offset, P.prismatic
-    for i in range(3):
-        X[0, 3 * i], X[0, 3 * i + 1], X[0, 3 * i + 2], X[0, 9 + i] = R[i, 0], R[i, 1], R[i, 2], t[i]
-    for j in range(U(1), U(len(parent))):
-        u = parent[j]
-        x = multiplier[j] * q[place[j]] + offset[j]
-        s, c, slide = 0.0, 1.0, x
-        if prismatic[j] == 0:
-            s, c, slide = math.sin(x), math.cos(x), 0.0
-        l00 = basis[j, 0, 0] + s * basis[j, 1, 0] + c * basis[j, 2, 0]
-        l01 = basis[j, 0, 1] + s * basis[j, 1, 1] + c * basis[j, 2, 1]
-        l02 = basis[j, 0, 2] + s * basis[j, 1, 2] + c * basis[j, 2, 2]
-        l10 = basis[j, 0, 3] + s * basis[j, 1, 3] + c * basis[j, 2, 3]
-        l11 = basis[j, 0, 4] + s * basis[j, 1, 4] + c * basis[j, 2, 4]
-        l12 = basis[j, 0, 5] + s * basis[j, 1, 5] + c * basis[j, 2, 5]
-        l20 = basis[j, 0, 6] + s * basis[j, 1, 6] + c * basis[j, 2, 6]
-        l21 = basis[j, 0, 7] + s * basis[j, 1, 7] + c * basis[j, 2, 7]
-        l22 = basis[j, 0, 8] + s * basis[j, 1, 8] + c * basis[j, 2, 8]
-        o0, o1, o2 = origin[j, 0], origin[j, 1], origin[j, 2]
-        a0, a1, a2 = axis[j, 0], axis[j, 1], axis[j, 2]
-        for i in range(U(3)):
-            r0, r1, r2 = X[u, 3 * i], X[u, 3 * i + 1], X[u, 3 * i + 2]
-            m0 = r0 * l00 + r1 * l10 + r2 * l20
-            m1 = r0 * l01 + r1 * l11 + r2 * l21
-            m2 = r0 * l02 + r1 * l12 + r2 * l22
-            world = m0 * a0 + m1 * a1 + m2 * a2
-            X[j, 3 * i], X[j, 3 * i + 1], X[j, 3 * i + 2] = m0, m1, m2
-            X[j, 9 + i] = X[u, 9 + i] + r0 * o0 + r1 * o1 + r2 * o2 + slide * world
-            a[j, i] = world
-    body, xyz = P.point_body, P.point_xyz
-    for k in range(U(len(body))):
-        u = body[k]
-        x0, x1, x2 = xyz[k, 0], xyz[k, 1], xyz[k, 2]
-        for i in range(3):
-            p[k, i] = X[u, 9 + i] + X[u, 3 * i] * x0 + X[u, 3 * i + 1] * x1 + X[u, 3 * i + 2] * x2
 
 
 @inlined

@@ -12,8 +12,8 @@ from jaxtyping import Float
 from unihm.hands.body_spheres import solid_spheres
 from unihm.hands.description import HandDescription, describe_hand
 from unihm.kinematics.body_chain import BodyChain
+from unihm.kinematics.compiled_chain import chain_arrays, moving_bodies, unsigned
 from unihm.kinematics.keypoints import FINGERS, MIDDLE_MCP, NAMES, THUMB_TIP, TIPS, WRIST
-from unihm.kinematics.urdf import cross_matrix
 from unihm.retargeting.config import RetargetingConfig
 from unihm.retargeting.objective import Goal, Problem
 from unihm.retargeting.targets import PINCH, POSITION, VECTOR, Layout
@@ -69,8 +69,8 @@ def compile_problem(hand: HandDescription, config: RetargetingConfig) -> tuple[P
     couplings = [(row[1], row[2]) for row in rows] + [(first_sphere + a, first_sphere + b) for a, b, _ in pairs]
 
     problem = _problem(hand.chain, points, couplings, len(rows), config)._replace(
-        sphere_a=_indices([first_sphere + a for a, _, _ in pairs]),
-        sphere_b=_indices([first_sphere + b for _, b, _ in pairs]),
+        sphere_a=unsigned([first_sphere + a for a, _, _ in pairs]),
+        sphere_b=unsigned([first_sphere + b for _, b, _ in pairs]),
         sphere_reach=np.array([reach for _, _, reach in pairs], dtype=np.float64),
         sphere_weight=1 / config.self_collision_sigma**2 if pairs else 0.0,
     )
@@ -137,17 +137,8 @@ def _problem(
     config: RetargetingConfig,
 ) -> Problem:
     """Bodies, points and the structure of the linear system; couplings are the rows, then the pairs of spheres."""
-    nb, nq = len(chain.parent) + 1, len(chain.joint_names)
-    basis = np.zeros((nb, 3, 9))
-    basis[0, 0] = np.eye(3).ravel()
-    for j, T in enumerate(chain.T_parent_body):
-        R, K = T[:3, :3], cross_matrix(chain.axis[j])
-        if chain.prismatic[j]:
-            basis[j + 1, 0] = R.ravel()
-        else:  # Rodrigues' formula
-            basis[j + 1] = [(R @ (np.eye(3) + K @ K)).ravel(), (R @ K).ravel(), (-R @ K @ K).ravel()]
-
-    chains = [[body + 1 for body in chain.ancestors(body)] for body, _ in points]
+    nq = len(chain.joint_names)
+    chains = moving_bodies(chain, points)
     movers = []
     for a, b in couplings:
         bodies = chains[a] + (chains[b] if b >= 0 else [])
@@ -157,30 +148,16 @@ def _problem(
         for i in unknowns:
             first[i] = min(first[i], unknowns[0])
 
-    def front(values: np.ndarray, shape: tuple[int, ...] = ()) -> np.ndarray:
-        return np.concatenate([np.zeros((1, *shape), dtype=values.dtype), values])
-
     return Problem(
-        parent=_indices(front(chain.parent + 1)),
-        basis=basis,
-        origin=front(chain.T_parent_body[:, :3, 3], (3,)),
-        axis=front(chain.axis, (3,)),
-        prismatic=front(chain.prismatic),
-        place=_indices(front(chain.column)),
-        multiplier=front(chain.multiplier),
-        offset=front(chain.offset),
-        point_body=_indices([body + 1 for body, _ in points]),
-        point_xyz=np.array([xyz for _, xyz in points]).reshape(-1, 3),
-        row_a=_indices([a for a, _ in couplings[:rows]]),
+        **chain_arrays(chain, points),
+        row_a=unsigned([a for a, _ in couplings[:rows]]),
         row_b=_ints([b for _, b in couplings[:rows]]),
         single=sum(b < 0 for _, b in couplings[:rows]),
-        chain_start=_indices(np.cumsum([0, *map(len, chains)])),
-        chain=_indices([body for item in chains for body in item]),
-        unknown_start=_indices(np.cumsum([0, *map(len, movers)])),
-        unknowns=_indices([i for item in movers for i in item]),
-        first=_indices(first),
-        sphere_a=_indices([]),
-        sphere_b=_indices([]),
+        unknown_start=unsigned(np.cumsum([0, *map(len, movers)])),
+        unknowns=unsigned([i for item in movers for i in item]),
+        first=unsigned(first),
+        sphere_a=unsigned([]),
+        sphere_b=unsigned([]),
         sphere_reach=np.zeros(0),
         sphere_weight=0.0,
         delta=config.huber,
@@ -287,8 +264,3 @@ def _sphere_pairs(
 
 def _ints(values) -> np.ndarray:
     return np.asarray(values, dtype=np.int64)
-
-
-def _indices(values) -> np.ndarray:
-    """Unsigned: compiled code then does not test for negative indices."""
-    return np.asarray(values, dtype=np.uint32)

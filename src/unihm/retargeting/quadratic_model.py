@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from unihm.retargeting.compiled import inlined
-from unihm.retargeting.objective import U
+from unihm.compiled import inlined
+from unihm.kinematics.compiled_chain import U
 
 FREE, AT_LIMIT, TO_LIMIT = 0.0, 1.0, 2.0
 DAMP_MOST = 1e8

@@ -8,7 +8,7 @@ them only through which of two minima is found.
 
 from __future__ import annotations
 
-from unihm.retargeting.compiled import compiled
+from unihm.compiled import compiled
 from unihm.retargeting.frame import NEAREST, step
 from unihm.retargeting.newton import NOT_FINITE, PRUNED, SAME, copy_state, search
 from unihm.retargeting.smoothing import mean_of_neighbours, smooth

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from unihm.retargeting.compiled import compiled
+from unihm.compiled import compiled
 from unihm.retargeting.newton import search
 
 

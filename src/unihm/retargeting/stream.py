@@ -11,8 +11,8 @@ from numba import boolean, float64, int64, typeof
 from numba.core import types
 from numba.experimental import structref
 
+from unihm.compiled import compiled, counted
 from unihm.hands.description import HandDescription, describe_hand
-from unihm.retargeting.compiled import compiled, counted
 from unihm.retargeting.config import RetargetingConfig
 from unihm.retargeting.frame import step
 from unihm.retargeting.newton import CONVERGED, NOT_FINITE, copy_state

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from unihm.compiled import compiled
 from unihm.kinematics.keypoints import INDEX_MCP, INDEX_TIP, MIDDLE_MCP, PINKY_MCP, THUMB_TIP, WRIST
-from unihm.retargeting.compiled import compiled
 
 POSITION, VECTOR, PINCH = 0, 1, 2
 

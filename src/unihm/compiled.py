@@ -1,14 +1,15 @@
-"""How this package's loops are compiled and where the machine code is kept.
+"""How loops are compiled and where the machine code is kept.
 
 numba looks only at the file of a function to decide whether its cached code is still good, not at the functions that it
-calls. So the code lies in a folder named by a digest of all sources of this package: a change anywhere makes a new one.
+calls. So the code of a package (retargeting, refinement) lies in a folder named by a digest of all its sources and of
+what both build on: a change anywhere makes a new one.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
-import os
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -18,13 +19,9 @@ from typing import Any
 import numba
 from numba.core import config as numba_config
 
-CACHE_VARIABLE = "UNIHM_CACHE"
+from unihm.cache import CACHE_VARIABLE, cache_folder
 
-
-def cache_folder() -> Path:
-    """Where caches of this package lie: $UNIHM_CACHE, or ``unihm`` in the user's cache folder."""
-    named = os.environ.get(CACHE_VARIABLE)
-    return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "unihm"
+_SHARED = (Path(__file__), Path(__file__).parent / "kinematics" / "compiled_chain.py")
 
 
 def compiled(function: Callable[..., Any], *, is_part: bool = False, counts: bool = False) -> Any:
@@ -37,17 +34,19 @@ def compiled(function: Callable[..., Any], *, is_part: bool = False, counts: boo
         counts: Count references to arrays, as functions need that make arrays or objects. The others work in memory
             that their caller holds; counting there would take longer than solving a frame.
     """
+    function = inspect.unwrap(function)  # where shapes are checked at run time, that check wraps every function
+    folder = _code_folder(Path(function.__code__.co_filename).parent)
     before = numba_config.CACHE_DIR  # pyright: ignore[reportAttributeAccessIssue]
-    numba_config.CACHE_DIR = _CODE_FOLDER  # pyright: ignore[reportAttributeAccessIssue]
+    numba_config.CACHE_DIR = str(folder)  # pyright: ignore[reportAttributeAccessIssue]
     try:
         return numba.njit(  # pyright: ignore[reportCallIssue]
-            cache=_CAN_CACHE,
+            cache=_can_cache(folder),
             nogil=True,
             forceinline=is_part,
             _nrt=counts,
             error_model="numpy",
             fastmath={"contract", "reassoc", "nsz", "arcp"},  # NaN and infinity keep their meaning
-        )(inspect.unwrap(function))  # where shapes are checked at run time, that check wraps every function
+        )(function)
     finally:
         numba_config.CACHE_DIR = before  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -62,27 +61,25 @@ def counted(function: Callable[..., Any]) -> Any:
     return compiled(function, counts=True)
 
 
-def _code_folder() -> str:
+@functools.cache
+def _code_folder(package: Path) -> Path:
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted({*package.glob("*.py"), *_SHARED}):
         digest.update(path.read_bytes())
-    return str(cache_folder() / f"code-{digest.hexdigest()[:12]}")
+    return cache_folder() / f"code-{digest.hexdigest()[:12]}"
 
 
-def _can_cache() -> bool:
+@functools.cache
+def _can_cache(folder: Path) -> bool:
     """Whether machine code can be kept; numba would look for another place, and refuse to import without one."""
     try:
-        Path(_CODE_FOLDER).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=_CODE_FOLDER):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
             return True
     except OSError as error:
         warnings.warn(
-            f"'{cache_folder()}' cannot be written ({error.strerror or error}): retargeting is compiled anew in every "
+            f"'{cache_folder()}' cannot be written ({error.strerror or error}): loops are compiled anew in every "
             f"process, which takes about a minute. Name another folder in {CACHE_VARIABLE}.",
             stacklevel=2,
         )
         return False
-
-
-_CODE_FOLDER = _code_folder()
-_CAN_CACHE = _can_cache()
