@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from unihm.commands import bench, data, evaluate, generate, hands, motion, train
+from unihm.commands import bench, data, evaluate, generate, hands, motion, simulate, train
 from unihm.commands.console import say
 from unihm.registry import unknown_name
 
@@ -26,6 +26,7 @@ COMMANDS: dict[str, Callable | dict[str, Callable]] = {
     "translate": motion.translate,
     "tokens": motion.tokens,
     "refine": motion.refine,
+    "simulate": simulate.simulate,
     "view": motion.view,
     "hands": {
         "list": hands.hands_list,
@@ -36,7 +37,11 @@ COMMANDS: dict[str, Callable | dict[str, Callable]] = {
     "data": {"import": data.data_import, "retarget": data.data_retarget, "info": data.data_info},
     "train": {"tokenizer": train.train_tokenizer, "generator": train.train_generator},
     "bench": {"retargeting": bench.bench_retargeting},
-    "eval": {"tokenizer": evaluate.eval_tokenizer, "generation": evaluate.eval_generation},
+    "eval": {
+        "tokenizer": evaluate.eval_tokenizer,
+        "generation": evaluate.eval_generation,
+        "refinement": evaluate.eval_refinement,
+    },
 }
 
 

@@ -1,7 +1,7 @@
 """Our own table with things on it, built with MuJoCo and seen by a simulated depth camera.
 
-Images are made by casting one ray per pixel (``mj_multiRay``) and shading what it hits, not by OpenGL: this needs no
-display, no graphics driver and no GPU, takes about a second, and gives the same image on every machine. Depth is exact.
+Images are made by the ray backend of `rendering`, not by OpenGL: this needs no display, no graphics driver and no GPU,
+takes under a second, and gives the same image on every machine. Depth is exact.
 
     python -m unihm.simulation.tabletop FOLDER     writes the built-in scene
 """
@@ -22,14 +22,12 @@ from PIL import Image
 from unihm.geometry.camera import Camera
 from unihm.schema.scene import Scene
 from unihm.schema.storage import atomic_path
+from unihm.simulation.ray_casting import LIGHT_FROM, WOOD
+from unihm.simulation.rendering import render_model
 from unihm.simulation.things import Thing
 
 TABLE = (1.1, 0.8, 0.04)  # m; length, width and thickness
 _FLOOR = 0.72  # m below the table top
-_LIGHT_FROM = np.array([-0.35, -0.45, 0.82])  # direction to the light
-_AMBIENT = 0.45
-_SQUARE = 0.07  # m; of the table's pattern
-_WOOD = np.array([[0.42, 0.29, 0.19], [0.52, 0.38, 0.26]])
 _GROUND = np.array([0.33, 0.34, 0.36])
 
 DEMO = (
@@ -82,13 +80,13 @@ def tabletop_camera(T_world_camera: Float[np.ndarray, "4 4"] | None = None) -> C
 def build(things: tuple[Thing, ...]) -> mujoco.MjSpec:
     """The model: floor, table top at z = 0, and a free body per thing."""
     spec = mujoco.MjSpec()
-    spec.worldbody.add_light(pos=list(2 * _LIGHT_FROM), dir=list(-_LIGHT_FROM))
+    spec.worldbody.add_light(pos=list(2 * LIGHT_FROM), dir=list(-LIGHT_FROM))
     spec.worldbody.add_geom(
         name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[3, 3, 0.1], pos=[0, 0, -_FLOOR], rgba=[*_GROUND, 1]
     )
     half = np.array(TABLE) / 2
     spec.worldbody.add_geom(
-        name="table", type=mujoco.mjtGeom.mjGEOM_BOX, size=list(half), pos=[0, 0, -half[2]], rgba=[*_WOOD[0], 1]
+        name="table", type=mujoco.mjtGeom.mjGEOM_BOX, size=list(half), pos=[0, 0, -half[2]], rgba=[*WOOD[0], 1]
     )
     for thing in things:
         body = spec.worldbody.add_body(
@@ -130,22 +128,12 @@ def render(things: tuple[Thing, ...], camera: Camera | None = None, name: str = 
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)
 
-    pixels = camera.unproject(np.ones((camera.height, camera.width)))  # z = 1, so distances along rays are depths
-    R, eye = camera.T_world_camera[:3, :3], camera.T_world_camera[:3, 3]
-    rays = pixels.reshape(-1, 3) @ R.T
-    length = np.linalg.norm(rays, axis=1)
-    distance, geom, normals = _cast(model, data, eye, rays / length[:, None])
-    hit = geom >= 0
-    points = eye + rays / length[:, None] * np.where(hit, distance, 0.0)[:, None]
-    color = np.zeros((len(rays), 3))
-    color[hit] = _shade(model, data, points[hit], normals[hit], geom[hit])
-    depth = np.where(hit, distance / length, 0.0).reshape(camera.height, camera.width)
-
-    body = np.append(model.geom_bodyid, 0)[geom].reshape(depth.shape)
+    seen = render_model(model, data, camera, backend="rays", background=(0.0, 0.0, 0.0))
+    body = np.append(model.geom_bodyid, 0)[seen.segmentation]
     names = {thing.name: i for i, thing in enumerate(things)}
     index = np.array([names.get(model.body(i).name, -1) for i in range(model.nbody)])
-    image = np.round(255 * color.clip(0, 1)).astype(np.uint8).reshape(camera.height, camera.width, 3)
-    return Rendered(scene=Scene(color=image, depth=depth, camera=camera, name=name), segmentation=index[body])
+    scene = Scene(color=seen.color, depth=seen.depth, camera=camera, name=name)
+    return Rendered(scene=scene, segmentation=index[body])
 
 
 def write_scene(folder: str | Path, scene: Scene) -> None:
@@ -162,43 +150,6 @@ def write_scene(folder: str | Path, scene: Scene) -> None:
         with atomic_path(folder / name) as path:
             Image.fromarray(pixels).save(path, format="PNG", optimize=True)
     scene.camera.save(folder / "camera.json")
-
-
-def _cast(model, data, eye: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Distance (-1 for none), geom (-1) and surface normal of the first thing each unit ray from `eye` meets."""
-    n = len(directions)
-    geom, distance, normal = np.full(n, -1, dtype=np.int32), np.full(n, -1.0), np.zeros(3 * n)
-    mujoco.mj_multiRay(
-        model,
-        data,
-        pnt=np.ascontiguousarray(eye, dtype=np.float64),
-        vec=np.ascontiguousarray(directions).ravel(),
-        geomgroup=None,
-        flg_static=True,
-        bodyexclude=-1,
-        geomid=geom,
-        dist=distance,
-        normal=normal,
-        nray=n,
-        cutoff=mujoco.mjMAXVAL,
-    )
-    return distance, geom, normal.reshape(n, 3)
-
-
-def _shade(model, data, points: np.ndarray, normals: np.ndarray, geom: np.ndarray) -> Float[np.ndarray, "n 3"]:
-    """Lambert's law with a distant light and hard shadows."""
-    albedo = model.geom_rgba[geom, :3].astype(np.float64)
-    on_table = geom == model.geom("table").id
-    squares = np.floor(points[on_table, :2] / _SQUARE).astype(np.int64).sum(axis=1) % 2
-    albedo[on_table] = _WOOD[squares]
-    to_light = _LIGHT_FROM / np.linalg.norm(_LIGHT_FROM)
-    # Rays start at one point in mj_multiRay, so shadows are cast the other way round: from a far light to the points.
-    light = 50 * to_light
-    way = points - light
-    distance = np.linalg.norm(way, axis=1)
-    first, _, _ = _cast(model, data, light, way / distance[:, None])
-    lit = first > distance - 1e-4
-    return albedo * (_AMBIENT + (1 - _AMBIENT) * lit * np.clip(normals @ to_light, 0, 1))[:, None]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,190 @@
+"""Several attempts at one motion, each simulated on the object as it was perceived, and the best of them kept.
+
+What is executed is chosen before anything is known of how it will go: `best_of` gets a `Perceived` object, whose shape
+is closed by a guess and whose mass is assumed, and has no argument that could take the true one.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from jaxtyping import Float
+from scipy.spatial.transform import Rotation
+
+from unihm.contact_phases import contact_phase, lift_frame
+from unihm.hands.description import describe_hand
+from unihm.schema.motion import HandMotion
+from unihm.simulation import constants
+from unihm.simulation.perceived import Perceived
+from unihm.simulation.tasks.base import Outcome, run
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandidateSigma:
+    """How far candidates stray, one standard deviation each.
+
+    The palm's are about what perception errs by (FACTS 8: grasps survive 3 to 6 mm and 3 degrees, so that a candidate
+    farther off is another grasp and not the same one again).
+    """
+
+    shift: float = 0.006
+    """Of the palm along each of its axes, m."""
+    turn: float = 4.0
+    """Of the palm about each of its axes, degrees."""
+    closing: float = 0.08
+    """Of how far the fingers close, as a share of the way from the open hand to the grasp."""
+    squeeze: float = 0.3
+    """Of the commanded squeeze, as a factor's logarithm."""
+    timing: float = 0.06
+    """Of the fingers' time against the palm's, s: positive closes earlier."""
+
+
+def candidates(
+    motion: HandMotion, n: int, seed: int = 0, sigma: CandidateSigma | None = None
+) -> tuple[HandMotion, ...]:
+    """A motion and n - 1 variations of it.
+
+    A variation grasps at another place of the palm (the same shift and turn in the palm's own frame in every frame of
+    the contact phase, blended in while the hand approaches), with fingers that close more or less, squeeze more or
+    less, earlier or later. Its joints stay within their limits.
+
+    Args:
+        motion: The motion; with neither `contact_phase` nor an object path all of it counts as contact.
+        n: How many in all; the first is the motion itself.
+        seed: Candidate i is the same for every n.
+        sigma: How far they stray.
+
+    Raises:
+        ValueError: n is below 1.
+    """
+    if n < 1:
+        raise ValueError(f"Expected at least one candidate, got {n}.")
+    hand = describe_hand(motion.hand)
+    columns = [hand.joint_names.index(name) for name in motion.joint_names]
+    limits = hand.chain.lower[columns], hand.chain.upper[columns]
+    return (motion, *(_varied(motion, limits, sigma or CandidateSigma(), seed, i) for i in range(1, n)))
+
+
+def best_of(
+    motions: Sequence[HandMotion],
+    perceived: Perceived,
+    task: str,
+    *,
+    criterion: str = "full",
+    friction: float = constants.FRICTION,
+    table_height: float | None = None,
+    workers: int = 1,
+    progress: Callable[[int], object] | None = None,
+) -> tuple[int, tuple[Outcome, ...]]:
+    """Simulate each motion on the perceived object and say which went best.
+
+    Best is success, then progress, then margin (`Outcome.rank`); among equals the first.
+
+    Args:
+        motions: Candidates; what a motion itself carries of the object (its cloud) is not looked at, and its object
+            path only as movement.
+        perceived: What is known of the object.
+        task: Key of `TASKS`; of those that handle an object.
+        criterion: See the task.
+        friction: Sliding friction that is assumed.
+        table_height: m; by default the perceived object's lowest point.
+        workers: Processes; the result does not depend on it.
+        progress: Told how many are done, whenever one is.
+
+    Returns:
+        Index of the best, and all outcomes.
+
+    Raises:
+        ValueError: There is no motion, or see `unihm.simulation.tasks.prepare`.
+    """
+    if not motions:
+        raise ValueError("Expected at least one candidate, got none.")
+    if workers < 1:
+        raise ValueError(f"Expected at least one worker, got {workers}.")
+    attempt = partial(
+        _attempt, perceived=perceived, task=task, criterion=criterion, friction=friction, table_height=table_height
+    )
+    outcomes = []
+    if workers == 1 or len(motions) == 1:
+        for motion in motions:
+            outcomes.append(attempt(motion))
+            if progress is not None:
+                progress(len(outcomes))
+    else:
+        # Forked children would inherit the locks of other libraries' thread pools.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(min(workers, len(motions)), mp_context=context) as pool:
+            for outcome in pool.map(attempt, motions):
+                outcomes.append(outcome)
+                if progress is not None:
+                    progress(len(outcomes))
+    ranks = [outcome.rank for outcome in outcomes]
+    return ranks.index(max(ranks)), tuple(outcomes)
+
+
+def _attempt(
+    motion: HandMotion,
+    perceived: Perceived,
+    task: str,
+    criterion: str,
+    friction: float,
+    table_height: float | None,
+) -> Outcome:
+    outcome, _ = run(
+        task,
+        motion,
+        object=perceived.object,
+        T_world_object=perceived.T_world_object,
+        criterion=criterion,
+        friction=friction,
+        table_height=table_height,
+    )
+    return outcome
+
+
+def _varied(
+    motion: HandMotion, limits: tuple[np.ndarray, np.ndarray], sigma: CandidateSigma, seed: int, number: int
+) -> HandMotion:
+    rng = np.random.default_rng([seed, number])
+    shift, turn = sigma.shift * rng.standard_normal(3), np.radians(sigma.turn) * rng.standard_normal(3)
+    closing, squeeze, timing = rng.standard_normal(3) * (sigma.closing, sigma.squeeze, sigma.timing)
+    phase = _phase(motion)
+
+    delta = np.tile(np.eye(4), (len(motion), 1, 1))
+    delta[:, :3, :3] = Rotation.from_rotvec(phase[:, None] * turn).as_matrix()
+    delta[:, :3, 3] = phase[:, None] * shift
+    T_world_palm = motion.T_world_palm @ delta
+
+    frames = np.arange(len(motion)) + timing * motion.fps
+    qpos = _at(motion.qpos, frames)
+    target = qpos if motion.qpos_target is None else _at(motion.qpos_target, frames)
+    late = np.interp(frames, np.arange(len(motion)), phase)[:, None]
+    more = closing * late * (qpos - motion.qpos[0])  # on the way from the open hand on
+    return motion.replace(
+        T_world_palm=T_world_palm,
+        qpos=np.clip(qpos + more, *limits),
+        qpos_target=np.clip(qpos + more + np.exp(squeeze) * (target - qpos), *limits),
+    )
+
+
+def _phase(motion: HandMotion) -> Float[np.ndarray, " T"]:
+    """How much the hand holds the object: stated, else from when the object moves, else 1."""
+    if motion.contact_phase is not None:
+        return np.asarray(motion.contact_phase, dtype=np.float64)
+    if motion.T_world_object is None:
+        return np.ones(len(motion))
+    return contact_phase(len(motion), lift_frame(motion.T_world_object))
+
+
+def _at(values: Float[np.ndarray, "T n"], frames: Float[np.ndarray, " T"]) -> Float[np.ndarray, "T n"]:
+    """Rows at fractional frames; beyond the ends the first or last row."""
+    frames = np.clip(frames, 0, len(values) - 1)
+    before = np.minimum(frames.astype(int), max(len(values) - 2, 0))
+    after = np.minimum(before + 1, len(values) - 1)
+    share = (frames - before)[:, None]
+    return (1 - share) * values[before] + share * values[after]

@@ -1,0 +1,159 @@
+"""Candidates: variations of a motion, and the choice among them on the perceived object alone."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from scripted_motions import BOX, FPS, box_grab
+from unihm.hands.description import describe_hand
+from unihm.simulation import candidates as module
+from unihm.simulation.candidates import CandidateSigma, best_of, candidates
+from unihm.simulation.perceived import Perceived, perceive
+from unihm.simulation.solid_object import SolidObject, object_of_mesh
+from unihm.simulation.tabletop import tabletop_camera
+from unihm.simulation.tasks import Outcome
+
+ALONE = {"turn": 0.0, "shift": 0.0, "closing": 0.0, "squeeze": 0.0, "timing": 0.0}
+
+
+@pytest.fixture(scope="module")
+def true_box() -> SolidObject:
+    points = box_grab().object_points
+    assert points is not None
+    return object_of_mesh(points, np.zeros((0, 3), dtype=np.int64), name="box", mass=0.1, convex="hull")
+
+
+@pytest.fixture(scope="module")
+def perceived(true_box) -> Perceived:
+    T = np.eye(4)
+    T[2, 3] = BOX / 2
+    return perceive(true_box, T, tabletop_camera(), shape="hull", seed=3)
+
+
+def only(**sigma) -> CandidateSigma:
+    return CandidateSigma(**{**ALONE, **sigma})
+
+
+def test_the_first_is_the_motion_and_all_repeat():
+    motion = box_grab()
+    four, two = candidates(motion, 4, seed=7), candidates(motion, 2, seed=7)
+    assert four[0] is motion
+    assert len(four) == 4
+    np.testing.assert_array_equal(four[1].T_world_palm, two[1].T_world_palm)
+    np.testing.assert_array_equal(four[1].qpos_target, two[1].qpos_target)
+    assert np.abs(four[1].T_world_palm - four[2].T_world_palm).max() > 1e-4
+    assert np.abs(candidates(motion, 2, seed=8)[1].T_world_palm - two[1].T_world_palm).max() > 1e-4
+    with pytest.raises(ValueError, match="at least one candidate"):
+        candidates(motion, 0)
+
+
+def test_joints_stay_within_their_limits():
+    chain = describe_hand("panda").chain
+    for candidate in candidates(box_grab(), 20, sigma=CandidateSigma(closing=1.0, squeeze=1.0)):
+        for joints in (candidate.qpos, candidate.qpos_target):
+            assert joints is not None
+            assert (joints >= chain.lower).all()
+            assert (joints <= chain.upper).all()
+
+
+def test_the_palm_strays_by_as_much_as_is_declared_and_only_in_contact():
+    motion = box_grab()
+    shifts, angles = [], []
+    for candidate in candidates(motion, 120, sigma=only(shift=0.006, turn=4.0))[1:]:
+        off = np.linalg.inv(motion.T_world_palm) @ candidate.T_world_palm
+        np.testing.assert_allclose(off[0], np.eye(4), atol=1e-12)  # the approach begins as it did
+        np.testing.assert_allclose(off[-1], off[-20], atol=1e-12)  # constant in the palm while it holds
+        shifts.append(off[-1, :3, 3])
+        angles.append(Rotation.from_matrix(off[-1, :3, :3]).as_rotvec(degrees=True))
+        np.testing.assert_array_equal(candidate.qpos, motion.qpos)
+    # Standard deviations of 360 numbers scatter by 4 %.
+    assert np.std(shifts) == pytest.approx(0.006, rel=0.1)
+    assert np.std(angles) == pytest.approx(4.0, rel=0.1)
+
+
+def test_closing_squeeze_and_timing_each_by_itself():
+    motion = box_grab()
+    assert motion.qpos_target is not None
+    for candidate in candidates(motion, 5, sigma=only(closing=0.1))[1:]:
+        np.testing.assert_array_equal(candidate.T_world_palm, motion.T_world_palm)
+        more = (candidate.qpos[-1] - motion.qpos[-1]) / (motion.qpos[-1] - motion.qpos[0])
+        assert 0.001 < abs(float(more[0])) < 0.4
+        np.testing.assert_allclose(candidate.qpos_target - candidate.qpos, motion.qpos_target - motion.qpos, atol=1e-12)
+    for candidate in candidates(motion, 5, sigma=only(squeeze=0.3))[1:]:
+        np.testing.assert_array_equal(candidate.qpos, motion.qpos)
+        factor = (candidate.qpos_target - candidate.qpos)[-1] / (motion.qpos_target - motion.qpos)[-1]
+        assert 0.3 < float(factor[0]) < 3.0
+    for candidate in candidates(motion, 5, sigma=only(timing=0.06))[1:]:
+        middle = (motion.qpos[0] + motion.qpos[-1])[0] / 2
+        crossed = [np.interp(-middle, -m.qpos[:, 0], np.arange(len(m)) / FPS) for m in (motion, candidate)]
+        assert 0.001 < abs(crossed[0] - crossed[1]) < 0.25
+
+
+def test_the_best_is_kept(perceived):
+    aside, good, none = box_grab(aside=0.1), box_grab(), box_grab(squeeze=0.025, lift=0.0)
+    best, outcomes = best_of([aside, good, none], perceived, "grab", criterion="light")
+    assert best == 1
+    assert [outcome.success for outcome in outcomes] == [False, True, False]
+    assert outcomes[0].reason == "missed"
+
+
+def test_success_counts_before_progress_and_progress_before_margin(monkeypatch, perceived):
+    def outcome(success, progress, margin):
+        return Outcome(
+            success=success, reason="" if success else "slipped", measures={}, progress=progress, margin=margin
+        )
+
+    ranked = iter([outcome(False, 0.9, 5.0), outcome(True, 1.0, 0.1), outcome(True, 1.0, 0.3), outcome(True, 1.0, 0.3)])
+    monkeypatch.setattr(module, "run", lambda *args, **kwargs: (next(ranked), None))
+    assert best_of([box_grab()] * 4, perceived, "grab")[0] == 2
+
+
+def test_nothing_of_the_true_object_reaches_the_choice(monkeypatch, true_box, perceived):
+    """The signature cannot take it, worlds hold the perceived one, what the motion carries of it changes nothing."""
+    parameters = inspect.signature(best_of).parameters
+    assert set(parameters) == {
+        "motions", "perceived", "task", "criterion", "friction", "table_height", "workers", "progress",
+    }  # fmt: skip
+    assert parameters["perceived"].annotation == "Perceived"
+    with pytest.raises(Exception, match="perceived"):
+        best_of([box_grab()], true_box, "grab")
+
+    built = []
+    from unihm.simulation.tasks import base
+
+    original = base.build_world
+
+    def watched(hand, T, *, object, T_world_object, **rest):
+        built.append((object, T_world_object))
+        return original(hand, T, object=object, T_world_object=T_world_object, **rest)
+
+    monkeypatch.setattr(base, "build_world", watched)
+    motion = box_grab()
+    first = best_of([motion], perceived, "grab", criterion="light")[1][0]
+    assert built[0][0] is perceived.object
+    np.testing.assert_array_equal(built[0][1], perceived.T_world_object)
+
+    # Another cloud, and a path of another frame of the same body, 30 cm off: the same movement of what is perceived.
+    T = np.eye(4)
+    T[:3, 3] = [0.3, -0.2, 0.1]
+    assert motion.object_points is not None
+    assert motion.T_world_object is not None
+    other = motion.replace(object_points=7 * motion.object_points, T_world_object=motion.T_world_object @ T)
+    assert best_of([other], perceived, "grab", criterion="light")[1][0] == first
+
+
+def test_bad_input(perceived):
+    with pytest.raises(ValueError, match="at least one candidate"):
+        best_of([], perceived, "grab")
+    with pytest.raises(ValueError, match="at least one worker"):
+        best_of([box_grab()], perceived, "grab", workers=0)
+
+
+def test_workers_change_nothing(perceived):
+    motions = candidates(box_grab(aside=0.018), 3, seed=2)
+    alone = best_of(motions, perceived, "grab", criterion="light")
+    assert best_of(motions, perceived, "grab", criterion="light", workers=2) == alone
