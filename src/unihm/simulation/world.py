@@ -113,8 +113,9 @@ def build_world(
         if T is not None and not np.isfinite(T).all():
             raise ValueError(f"{name} holds NaN or infinite values.")
     spec = _empty()
+    x, y = (T_world_reference if T_world_object is None else T_world_object)[:2, 3]  # drawn where things are
     spec.worldbody.add_geom(
-        name=TABLE, type=mujoco.mjtGeom.mjGEOM_PLANE, size=_DRAWN, pos=[0, 0, table_height], rgba=[0.47, 0.34, 0.24, 1]
+        name=TABLE, type=mujoco.mjtGeom.mjGEOM_PLANE, size=_DRAWN, pos=[x, y, table_height], rgba=[0.47, 0.34, 0.24, 1]
     )
     body = add_hand(spec, hand, T_world_reference, meshes=hand_meshes, friction=friction)
     before = _name_geoms(spec, "hand")
