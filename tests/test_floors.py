@@ -18,6 +18,7 @@ FLOORS = {
     "registry": -1,  # names only; under everything
     "cache": -1,
     "compiled": 0,
+    "processes": -1,
     "notice": 0,
     "assets": 0,
     "schema": 1,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.transform import Rotation
 
-from unihm.geometry.pose import pose_to_vector, vector_to_pose
+from unihm.geometry.pose import pose_to_vector, vector_to_pose, yaw_pose
 
 # -0.5, 0 and 0.5 make half turns and equal entries, where the largest entry is no longer unique
 _NUMBERS = st.one_of(st.sampled_from([-0.5, 0.0, 0.5, 1.0]), st.floats(-1, 1))
@@ -61,3 +61,10 @@ def test_what_is_no_rotation_is_refused(R):
 def test_quaternion_of_length_zero_is_refused():
     with pytest.raises(ValueError, match="length zero"):
         vector_to_pose(np.zeros(7))
+
+
+@given(st.floats(-10, 10))
+def test_yaw_as_scipy(yaw):
+    T = yaw_pose(yaw, (1.0, 2.0))
+    np.testing.assert_allclose(T[:3, :3], Rotation.from_euler("z", yaw).as_matrix(), atol=1e-14)
+    np.testing.assert_array_equal(T[:, 3], [1, 2, 0, 1])

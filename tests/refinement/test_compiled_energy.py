@@ -10,8 +10,9 @@ from unihm.hands.description import describe_hand
 from unihm.optimization.residuals import contact_root
 from unihm.refinement import frame
 from unihm.refinement.body import PALM, make_body, make_pose, place
+from unihm.refinement.config import FAR, PLANES
 from unihm.refinement.frame import Scene, Terms, energy, make_system, minimize
-from unihm.refinement.surface_grid import FAR, PLANES, make_grid, signed_distance
+from unihm.refinement.surface_grid import make_grid, signed_distance
 
 REACH = 0.05
 OFF = {"contact": 0.0, "inside": 200.0, "clearance": 0.0, "table": 0.0, "apart": 0.0, "slip": 0.0, "reach": 0.03}

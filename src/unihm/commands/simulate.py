@@ -172,12 +172,12 @@ def _fixture(kind: str, task: str, source: HandMotion, pose: tuple[float, float,
 
     import numpy as np
 
+    from unihm.geometry.pose import yaw_pose
     from unihm.simulation.fixtures import FIXTURES
 
     T = np.eye(4)
     if pose is not None:
-        c, s = np.cos(np.radians(pose[2])), np.sin(np.radians(pose[2]))
-        T[:2, :2], T[:2, 3] = [[c, -s], [s, c]], pose[:2]
+        T = yaw_pose(np.radians(pose[2]), pose[:2])
     elif source.T_world_object is not None:
         T = source.T_world_object[0]
     placed = FIXTURES[kind](T_world_fixture=T)

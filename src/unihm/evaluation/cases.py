@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -13,7 +15,7 @@ from unihm.datasets.motion_store import attach
 from unihm.evaluation.motion_metrics import Track
 from unihm.evaluation.references import Given
 from unihm.generation.base import GenerationRequest, Generator
-from unihm.hands.hand import HandModel
+from unihm.hands.hand import HandModel, load_hand
 from unihm.kinematics.keypoints import WRIST, palm_frame
 from unihm.schema.episode import Episode
 from unihm.schema.motion import HandMotion, MotionTokens
@@ -113,3 +115,14 @@ def generate_motion(
         object_normals=case.episode.object_normals,
         contact_phase=contact_phase(len(given), given.lift_frame),
     )
+
+
+@lru_cache
+def hand_of_process(name: str) -> HandModel:
+    """A hand that is loaded once in each process."""
+    return load_hand(name)
+
+
+def evenly(ids: Sequence[str], count: int) -> list[str]:
+    """`count` of the ids, spread over the whole list."""
+    return [ids[int(i)] for i in np.unique(np.linspace(0, len(ids) - 1, count).round())] if ids else []

@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +21,21 @@ from tqdm import tqdm
 from unihm.datasets.episode_store import episode_table, read_episodes
 from unihm.datasets.motion_store import read_motions
 from unihm.datasets.splits import split as split_ids
-from unihm.evaluation.cases import RECORDED_HAND, Case, CodeWriter, case_of, generate_motion, track_of
+from unihm.evaluation.cases import (
+    RECORDED_HAND,
+    Case,
+    CodeWriter,
+    case_of,
+    evenly,
+    generate_motion,
+    hand_of_process,
+    track_of,
+)
 from unihm.evaluation.motion_metrics import METRICS, score, summarise
 from unihm.evaluation.references import ConstantPose, NearestNeighbour, Reference, RidgeRegression
 from unihm.evaluation.trained_on import refuse_trained_on, warn_of_other_motions
 from unihm.hands.hand import HandModel, load_hand
+from unihm.processes import spread
 from unihm.refinement import refine
 from unihm.schema.motion import HandMotion
 from unihm.tokenizer.tokenizer import Tokenizer
@@ -91,7 +98,7 @@ def evaluate_generation(
     warn_of_other_motions(data, hands, cards)
     if quick:
         samples = 1
-        parts = {part: _evenly(ids, _QUICK) for part, ids in parts.items()}
+        parts = {part: evenly(ids, _QUICK) for part, ids in parts.items()}
     learning = {part: split_ids(split, part, records) for part in ("train", "validation")}
     wanted = sorted({name for ids in (*parts.values(), *learning.values()) for name in ids})
     episodes = {episode.id: episode for episode in read_episodes(data, wanted)}
@@ -206,36 +213,19 @@ def _add_generated(
 
 
 @contextmanager
-def _refiner(workers: int | None) -> Iterator[Callable[[Sequence[HandMotion]], Iterable[HandMotion]]]:
+def _refiner(workers: int | None) -> Iterator[Callable[[Iterable[HandMotion]], Iterable[HandMotion]]]:
     """Refinement of many motions, in order, spread over processes."""
-    workers = workers or os.cpu_count() or 1
-    if workers == 1:
-        yield lambda motions: map(_refined, motions)
-        return
-    # Not forked: a fork inherits the locks of torch's threads, and may wait for one for ever.
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        for _ in range(workers):
-            pool.submit(os.getpid)  # processes start now, beside the reading of the data, not at the first motion
-        yield lambda motions: pool.map(_refined, motions)
+    count = workers or os.cpu_count() or 1
+    with spread(_refined, count, initializer=torch.set_num_threads, initargs=(1,)) as done:
+        yield lambda motions: (refined for _, refined in done(motions))
 
 
 def _refined(motion: HandMotion) -> HandMotion:
-    return refine(motion, _hand(motion.hand))[0]
-
-
-@lru_cache
-def _hand(name: str) -> HandModel:
-    """Loaded once in each process."""
-    return load_hand(name)
+    return refine(motion, hand_of_process(motion.hand))[0]
 
 
 def _mean(scores: Sequence[dict[str, float]]) -> dict[str, float]:
     return {name: float(np.mean([s[name] for s in scores])) for name in METRICS}
-
-
-def _evenly(ids: Sequence[str], count: int) -> list[str]:
-    """`count` of the ids, spread over the whole list."""
-    return [ids[int(i)] for i in np.unique(np.linspace(0, len(ids) - 1, count).round())]
 
 
 def _card(generator: CodeWriter) -> Mapping[str, Any]:

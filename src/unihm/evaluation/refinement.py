@@ -11,12 +11,9 @@ from __future__ import annotations
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +24,14 @@ from tqdm import tqdm
 from unihm.datasets.episode_store import episode_table, read_episodes
 from unihm.datasets.motion_store import attach, motion_ids, read_motions
 from unihm.datasets.splits import split as split_ids
-from unihm.evaluation.cases import RECORDED_HAND, CodeWriter, case_of, generate_motion
+from unihm.evaluation.cases import RECORDED_HAND, CodeWriter, case_of, evenly, generate_motion, hand_of_process
 from unihm.evaluation.generation import TEST_PARTS
 from unihm.evaluation.intervals import clustered_mean
 from unihm.evaluation.physical_metrics import METRICS, human_metrics, motion_change, physical_metrics
 from unihm.evaluation.trained_on import refuse_trained_on
 from unihm.geometry.mesh_distance import MeshDistance
 from unihm.hands.hand import HandModel, load_hand
+from unihm.processes import spread
 from unihm.refinement import refine
 from unihm.registry import unknown_name
 from unihm.schema.episode import Episode
@@ -133,7 +131,7 @@ def evaluate_refinement(
         refuse_trained_on(tested, {"tokenizer": tokenizer.card, "generator": card})
     of_part = {part: [name for name in ids if name not in excluded] for part, ids in of_part.items()}
     if quick:
-        of_part = {part: _evenly(ids, _QUICK) for part, ids in of_part.items()}
+        of_part = {part: evenly(ids, _QUICK) for part, ids in of_part.items()}
         hands = hands[:_QUICK_HANDS]
     known = {name: set(motion_ids(data, name)) for name in hands}
     for part, ids in of_part.items():
@@ -173,7 +171,9 @@ def evaluate_refinement(
     skipped: dict[tuple[str, str], int] = defaultdict(int)
     table: dict[tuple[str, str, str], list[tuple[str, dict[str, float]]]] = defaultdict(list)
     total = (len(hands) + (HUMAN in variants)) * len(wanted)
-    with _measurer(workers) as measured, tqdm(total=total, unit="seq", disable=None if progress else True) as bar:
+    # torch's own threads would only hinder those of the others
+    pool = spread(_measure, workers or os.cpu_count() or 1, initializer=torch.set_num_threads, initargs=(1,))
+    with pool as measured, tqdm(total=total, unit="seq", disable=None if progress else True) as bar:
         for done, found in measured(tasks()):
             bar.set_description(f"{split}/{done.part} {done.hand}")
             bar.update()
@@ -205,9 +205,9 @@ def _measure(task: _Task) -> Measured:
     """All variants of one recording and hand."""
     mesh = _mesh(task.mesh, task.episode.mirrored)
     if task.variants == (HUMAN,):
-        episode, human = task.episode, _hand(RECORDED_HAND).description
+        episode, human = task.episode, hand_of_process(RECORDED_HAND).description
         return [(HUMAN, human_metrics(episode.keypoints_world, episode.T_world_object, mesh, human, episode.fps))]
-    hand, found = _hand(task.hand), []
+    hand, found = hand_of_process(task.hand), []
     for variant in task.variants:
         base, _, way = variant.partition(" + ")
         motion = task.motions[base]
@@ -237,36 +237,6 @@ def _summary(members: Sequence[tuple[str, Mapping[str, float]]], seed: int) -> d
     return summary
 
 
-@contextmanager
-def _measurer(workers: int | None) -> Iterator[Callable[[Iterable[_Task]], Iterator[tuple[_Task, Measured]]]]:
-    """Measuring of many tasks, in order, spread over processes."""
-    workers = workers or os.cpu_count() or 1
-    if workers == 1:
-        yield lambda tasks: ((task, _measure(task)) for task in tasks)
-        return
-    # Not forked: a fork inherits the locks of torch's threads, and may wait for one for ever.
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-
-        def run(tasks: Iterable[_Task]) -> Iterator[tuple[_Task, Measured]]:
-            waiting = []
-            for task in tasks:
-                waiting.append((task, pool.submit(_measure, task)))
-                # A few ahead, so that neither the processes nor the generator wait, nor memory fills.
-                while len(waiting) > 4 * workers:
-                    first, result = waiting.pop(0)
-                    yield first, result.result()
-            for first, result in waiting:
-                yield first, result.result()
-
-        yield run
-
-
-@lru_cache
-def _hand(name: str) -> HandModel:
-    """Loaded once in each process."""
-    return load_hand(name)
-
-
 @lru_cache
 def _mesh(path: Path, mirrored: bool) -> MeshDistance:
     """A true object, prepared once in each process."""
@@ -276,8 +246,3 @@ def _mesh(path: Path, mirrored: bool) -> MeshDistance:
     if mirrored:
         return MeshDistance(surface.vertices * _MIRROR, surface.faces[:, ::-1])
     return MeshDistance(surface.vertices, surface.faces)
-
-
-def _evenly(ids: Sequence[str], count: int) -> list[str]:
-    """`count` of the ids, spread over the whole list."""
-    return [ids[int(i)] for i in np.unique(np.linspace(0, len(ids) - 1, count).round())] if ids else []

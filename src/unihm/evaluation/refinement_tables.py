@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from unihm.evaluation import tables
 from unihm.evaluation.tables import text_table
-from unihm.schema.storage import atomic_path, write_json, write_text
+from unihm.schema.storage import atomic_path
 
 _COLUMNS = {
     "hand": ("hand", 0),
@@ -52,7 +51,7 @@ def text(rows: Sequence[Row]) -> str:
     """Aligned columns, one table a part of the split, and what the columns mean."""
     if not rows:
         return "no rows"
-    tables = []
+    parts = []
     for split in dict.fromkeys(row["split"] for row in rows):
         shown = [
             {title: _cell(row, name, decimals) for name, (title, decimals) in _COLUMNS.items()}
@@ -61,24 +60,13 @@ def text(rows: Sequence[Row]) -> str:
         ]
         if all(row["no motion"] == 0 for row in shown):
             shown = [{title: value for title, value in row.items() if title != "no motion"} for row in shown]
-        tables.append(f"{split}\n{text_table(shown)}")
-    return "\n\n".join([*tables, "\n".join(_LEGEND)])
+        parts.append(f"{split}\n{text_table(shown)}")
+    return "\n\n".join([*parts, "\n".join(_LEGEND)])
 
 
 def write_tables(facts: Mapping[str, Any], folder: str | Path) -> None:
-    """Write ``table.txt``, ``table.csv``, ``table.json`` and ``table.png``, each atomically.
-
-    Raises:
-        ValueError: There are no rows, or the folder cannot be written.
-    """
-    folder, rows = Path(folder), facts["rows"]
-    if not rows:
-        raise ValueError("There are no rows to write.")
-    heads = [f"{name}: {value}" for name, value in facts.items() if name != "rows"]
-    write_json(folder / "table.json", dict(facts))
-    write_text(folder / "table.txt", "\n".join([*heads, "", text(rows), ""]))
-    write_text(folder / "table.csv", _csv(rows))
-    write_chart(rows, folder / "table.png")
+    """See `tables.write_tables`."""
+    tables.write_tables(facts, folder, text=text, draw=write_chart)
 
 
 def write_chart(rows: Sequence[Row], path: Path) -> None:
@@ -123,21 +111,3 @@ def _cell(row: Row, name: str, decimals: int) -> Any:
     if name not in _WITH_INTERVAL or interval is None:
         return f"{value:.{decimals}f}"
     return f"{value:.{decimals}f} [{interval[0]:.{decimals}f}, {interval[1]:.{decimals}f}]"
-
-
-def _csv(rows: Sequence[Row]) -> str:
-    """One line a row; an interval becomes the two columns ``*_ci_low`` and ``*_ci_high``."""
-    flat = []
-    for row in rows:
-        line: dict[str, Any] = {}
-        for name, value in row.items():
-            if name.endswith("_ci"):
-                line[f"{name}_low"], line[f"{name}_high"] = value
-            else:
-                line[name] = value
-        flat.append(line)
-    out = io.StringIO()
-    writer = csv.DictWriter(out, list(dict.fromkeys(name for line in flat for name in line)), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(flat)
-    return out.getvalue()

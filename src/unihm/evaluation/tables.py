@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +56,20 @@ def text_table(rows: Sequence[Row], decimals: int | None = 1) -> str:
     return "\n".join(lines)
 
 
-def write_tables(facts: Mapping[str, Any], folder: str | Path) -> None:
+def write_tables(
+    facts: Mapping[str, Any],
+    folder: str | Path,
+    *,
+    text: Callable[[Sequence[Row]], str] | None = None,
+    draw: Callable[[Sequence[Row], Path], None] | None = None,
+) -> None:
     """Write ``table.txt``, ``table.csv``, ``table.json`` and ``table.png``, each atomically.
 
     Args:
         facts: Command, commit, seed, data and ``rows``, as the command prints them.
         folder: Where to; made if missing.
+        text: Rows as text; by default `text_table`.
+        draw: Rows as a picture; by default bars of the generation metrics.
 
     Raises:
         ValueError: There are no rows, or the folder cannot be written.
@@ -70,10 +78,10 @@ def write_tables(facts: Mapping[str, Any], folder: str | Path) -> None:
     if not rows:
         raise ValueError("There are no rows to write.")
     heads = [f"{name}: {value}" for name, value in facts.items() if name != "rows"]
-    write_text(folder / "table.txt", "\n".join([*heads, "", text_table(rows), ""]))
+    write_text(folder / "table.txt", "\n".join([*heads, "", (text or text_table)(rows), ""]))
     write_text(folder / "table.csv", _csv(rows))
     write_json(folder / "table.json", dict(facts))
-    _draw(rows, folder / "table.png")
+    (draw or _draw)(rows, folder / "table.png")
 
 
 def _columns(rows: Sequence[Row]) -> list[str]:

@@ -5,6 +5,8 @@ The conversion is ours because importing SciPy's costs a fifth of the time in wh
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float
 
@@ -54,4 +56,18 @@ def vector_to_pose(vector: Float[np.ndarray, "*batch 7"]) -> Float[np.ndarray, "
     T[..., 2, 0], T[..., 2, 1], T[..., 2, 2] = 2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)
     T[..., :3, 3] = vector[..., :3]
     T[..., 3, 3] = 1
+    return T
+
+
+def yaw_pose(yaw: float, position: Sequence[float] = ()) -> Float[np.ndarray, "4 4"]:
+    """A pose that is turned about the vertical alone.
+
+    Args:
+        yaw: rad.
+        position: Its first coordinates, m; the others are 0.
+    """
+    c, s = np.cos(yaw), np.sin(yaw)
+    T = np.eye(4)
+    T[:2, :2] = [[c, -s], [s, c]]
+    T[: len(position), 3] = position
     return T

@@ -15,7 +15,7 @@ from jaxtyping import Float
 Block = tuple[Float[np.ndarray, "B m"], Float[np.ndarray, "B m n"]]
 """A residual and its Jacobian."""
 
-_STEEPEST = 30.0  # k |d| beyond which the inside branch of Eq. 12 goes on as a straight line: e^30 is enough
+STEEPEST = 30.0  # k |d| beyond which the inside branch of Eq. 12 goes on as a straight line: e^30 is enough
 
 
 def stack(*blocks: tuple[Float[np.ndarray, "B _"], Float[np.ndarray, "B _ n"]]) -> Block:
@@ -103,7 +103,7 @@ def contact_root(
         d: Signed distance, m.
         k: Inverse length scale, 1/m.
     """
-    u = np.clip(-k * d, 0, _STEEPEST)
+    u = np.clip(-k * d, 0, STEEPEST)
     small = u < 1e-2
     w = np.where(small, 1.0, u)
     grown = np.expm1(w)

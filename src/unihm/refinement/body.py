@@ -30,7 +30,6 @@ class Body(NamedTuple):
     point_xyz: np.ndarray  # (k, 3)
     radius: np.ndarray  # (k,) m
     margin: np.ndarray  # (k,) m kept from the object
-    finger: np.ndarray  # (k,) finger that carries each point, -1: the palm
     tips: int  # number of fingertips
     chain_start: np.ndarray  # (k + 1,) of chain
     chain: np.ndarray  # bodies that move each point, root first
@@ -92,7 +91,6 @@ def make_body(hand: HandDescription, clearance: float) -> Body:
         **chain_arrays(chain, points),
         radius=np.array(radius),
         margin=np.array(margin),
-        finger=finger.astype(np.int64),
         tips=len(hand.fingertips),
         pair_a=unsigned([a for a, _ in pairs]),
         pair_b=unsigned([b for _, b in pairs]),
@@ -155,7 +153,7 @@ def place(body, pose, R_palm, t_palm, q_given, c, lower, upper):
 @compiled
 def row_of(body, pose, k, n0, n1, n2, scale):
     """Row of the Jacobian of ``scale n . x_k``, into ``pose.row`` and ``pose.index``; returns its number of entries."""
-    row, index, axes, X, a, p = pose.row, pose.index, pose.axes, pose.X, pose.a, pose.p
+    row, index, axes, p = pose.row, pose.index, pose.axes, pose.p
     n0, n1, n2 = scale * n0, scale * n1, scale * n2
     x0, x1, x2 = p[k, 0], p[k, 1], p[k, 2]
     z0, z1, z2 = x0 - pose.t[0], x1 - pose.t[1], x2 - pose.t[2]
@@ -164,7 +162,14 @@ def row_of(body, pose, k, n0, n1, n2, scale):
         row[i] = n0 * axes[0, i] + n1 * axes[1, i] + n2 * axes[2, i]
         row[3 + i] = m0 * axes[0, 3 + i] + m1 * axes[1, 3 + i] + m2 * axes[2, 3 + i]
         index[i], index[3 + i] = i, 3 + i
-    count = PALM
+    return add_joints(body, pose, k, n0, n1, n2, PALM, PALM)
+
+
+@compiled
+def add_joints(body, pose, k, n0, n1, n2, first, count):
+    """Add the joints' part of ``n . x_k`` to the row; entries from `first` on are joints. Returns the new count."""
+    row, index, X, a, p = pose.row, pose.index, pose.X, pose.a, pose.p
+    x0, x1, x2 = p[k, 0], p[k, 1], p[k, 2]
     for s in range(body.chain_start[k], body.chain_start[k + 1]):
         j = body.chain[s]
         u = PALM + body.place[j]
@@ -174,7 +179,7 @@ def row_of(body, pose, k, n0, n1, n2, scale):
             z0, z1, z2 = x0 - X[j, 9], x1 - X[j, 10], x2 - X[j, 11]
             value = a[j, 0] * (z1 * n2 - z2 * n1) + a[j, 1] * (z2 * n0 - z0 * n2) + a[j, 2] * (z0 * n1 - z1 * n0)
         value *= body.multiplier[j]
-        e = PALM
+        e = first
         while e < count and index[e] != u:  # mimic joints share an unknown
             e += 1
         if e < count:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+FAR = 5e-3  # m: about the spacing of 1000 points on a hand-sized object; nearer, tangent planes are the finer
+PLANES = 4  # tangent planes that decide which side of the surface a point is on
+
 
 @dataclass(frozen=True, kw_only=True)
 class StateSigma:

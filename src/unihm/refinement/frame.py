@@ -13,11 +13,11 @@ import numpy as np
 
 from unihm.compiled import compiled, inlined
 from unihm.kinematics.compiled_chain import U
-from unihm.refinement.body import PALM, add_row, place, row_of
+from unihm.optimization.residuals import STEEPEST
+from unihm.refinement.body import add_joints, add_row, place, row_of
 from unihm.refinement.surface_grid import signed_distance
 
 CONVERGED, MAX_ITERATIONS, STALLED = 0, 1, 2
-_STEEPEST = 30.0  # k |d| beyond which the inside branch of Eq. 12 goes on as a straight line: e^30 is enough
 _LOOK = 0.012  # m beyond its own radius at which a point of the body looks for the object
 _DAMP_MORE, _DAMP_FIRST, _DAMP_MOST = 8.0, 1e-2, 1e8
 
@@ -74,7 +74,7 @@ def contact_root(d, k):
     """``sign(d) sqrt(2 f(d))`` of Eq. 12 with alpha = 1 and its slope; see `optimization.residuals.contact_root`."""
     if d > 0.0:
         return d, 1.0
-    u = min(-k * d, _STEEPEST)
+    u = min(-k * d, STEEPEST)
     if u < 1e-2:
         root, slope = u * (1.0 + u / 6.0 + u * u / 36.0), 1.0 + u / 3.0 + u * u / 12.0
     else:
@@ -162,41 +162,12 @@ def _apart(body, pose, terms, derive, H, g):
             gap = length - reach
             total += 0.5 * terms.apart * gap * gap
             if derive and length > 1e-9:
-                # the palm moves both alike, so that rows of a and of -b add up to the row of their distance
+                # the palm moves both alike: the row of their distance has joints only
                 n0, n1, n2 = e0 / length, e1 / length, e2 / length
-                count = row_of(body, pose, a, n0, n1, n2, 1.0)
-                add_row_difference(body, pose, b, n0, n1, n2, count, gap, terms.apart, H, g)
+                count = add_joints(body, pose, a, n0, n1, n2, 0, 0)
+                count = add_joints(body, pose, b, -n0, -n1, -n2, 0, count)
+                add_row(pose, count, gap, terms.apart, H, g)
     return total
-
-
-@compiled
-def add_row_difference(body, pose, b, n0, n1, n2, count, residual, weight, H, g):
-    """The row in `pose` (of ``n . x_a``) less that of ``n . x_b``; the palm's part cancels."""
-    row, index = pose.row, pose.index
-    kept = 0
-    for e in range(PALM, count):
-        row[kept], index[kept] = row[e], index[e]
-        kept += 1
-    x0, x1, x2 = pose.p[b, 0], pose.p[b, 1], pose.p[b, 2]
-    X, a = pose.X, pose.a
-    for s in range(body.chain_start[b], body.chain_start[b + 1]):
-        j = body.chain[s]
-        u = PALM + body.place[j]
-        if body.prismatic[j]:
-            value = n0 * a[j, 0] + n1 * a[j, 1] + n2 * a[j, 2]
-        else:
-            z0, z1, z2 = x0 - X[j, 9], x1 - X[j, 10], x2 - X[j, 11]
-            value = a[j, 0] * (z1 * n2 - z2 * n1) + a[j, 1] * (z2 * n0 - z0 * n2) + a[j, 2] * (z0 * n1 - z1 * n0)
-        value *= -body.multiplier[j]
-        e = 0
-        while e < kept and index[e] != u:
-            e += 1
-        if e < kept:
-            row[e] += value
-        else:
-            row[kept], index[kept] = value, u
-            kept += 1
-    add_row(pose, kept, residual, weight, H, g)
 
 
 @compiled

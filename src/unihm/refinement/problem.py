@@ -18,11 +18,9 @@ from unihm.hands.body_spheres import body_spheres
 from unihm.hands.hand import HandModel
 from unihm.optimization import residuals
 from unihm.optimization.levenberg_marquardt import Solution, minimize
-from unihm.refinement.config import Effort, RefinementConfig, StateSigma
+from unihm.refinement.config import FAR, PLANES, Effort, RefinementConfig, StateSigma
 from unihm.schema.motion import HandMotion
 
-_FAR = 5e-3  # m: about the spacing of 1000 points on a hand-sized object; nearer, tangent planes are the finer
-_PLANES = 4  # tangent planes that decide which side of the surface a point is on
 _FADE = 6  # power of the contact phase that gates contacts; the contact's precision is hundreds of times the priors',
 # so that with the phase itself as gate, tips would be on the surface as soon as the ramp begins
 _ACTIVE = 0.01  # m: less than one search moves a point
@@ -149,10 +147,10 @@ class RefinementProblem:
         that Eq. 11 calls it touching. Farther outside than the spacing of the cloud, distance and direction
         are those to the nearest point itself.
         """
-        d, nearest, normal = self.distance.query(points, k=_PLANES)
+        d, nearest, normal = self.distance.query(points, k=PLANES)
         offset = points - nearest
         length = np.sqrt((offset * offset).sum(-1))
-        far = (length > _FAR) & (d > 0)
+        far = (length > FAR) & (d > 0)
         normal = np.where(far[..., None], offset / np.maximum(length, 1e-12)[..., None], normal)
         return np.where(far, length, d), nearest, normal
 

@@ -16,9 +16,8 @@ from scipy.spatial import KDTree
 
 from unihm.compiled import compiled, inlined
 from unihm.kinematics.compiled_chain import U
+from unihm.refinement.config import FAR, PLANES
 
-PLANES = 4  # tangent planes that decide which side of the surface a point is on
-FAR = 5e-3  # m: about the spacing of 1000 points on a hand-sized object; nearer, tangent planes are the finer
 _CELLS = 64  # most cells along an axis
 _POINTS_A_CELL = 3.0  # of the surface, about
 

@@ -6,9 +6,7 @@ is closed by a guess and whose mass is assumed, and has no argument that could t
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,6 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from unihm.contact_phases import contact_phase, lift_frame
 from unihm.hands.description import describe_hand
+from unihm.processes import spread
 from unihm.schema.motion import HandMotion
 from unihm.simulation import constants
 from unihm.simulation.perceived import Perceived
@@ -110,19 +109,11 @@ def best_of(
         _attempt, perceived=perceived, task=task, criterion=criterion, friction=friction, table_height=table_height
     )
     outcomes = []
-    if workers == 1 or len(motions) == 1:
-        for motion in motions:
-            outcomes.append(attempt(motion))
+    with spread(attempt, min(workers, len(motions))) as tried:
+        for _, outcome in tried(motions):
+            outcomes.append(outcome)
             if progress is not None:
                 progress(len(outcomes))
-    else:
-        # Forked children would inherit the locks of other libraries' thread pools.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(workers, len(motions)), mp_context=context) as pool:
-            for outcome in pool.map(attempt, motions):
-                outcomes.append(outcome)
-                if progress is not None:
-                    progress(len(outcomes))
     ranks = [outcome.rank for outcome in outcomes]
     return ranks.index(max(ranks)), tuple(outcomes)
 

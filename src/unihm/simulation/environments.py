@@ -30,6 +30,7 @@ from unihm.simulation.recorder import Recorder
 from unihm.simulation.solid_object import SolidObject, object_of_thing
 from unihm.simulation.tabletop import look_at, tabletop_camera
 from unihm.simulation.tasks import TASKS, Task, scatter
+from unihm.simulation.tasks.setting import Setting
 from unihm.simulation.things import Thing
 from unihm.simulation.world import World, build_world
 
@@ -255,9 +256,8 @@ class TaskEnvironment(gymnasium.Env):
             T_world_palm=np.stack([T_world_palm] * 2),
             T_world_object=path,
         )
-        return TASKS[self._task].of_motion(
-            asked, object=self._object, fixture=fixture, hand=self.hand, criterion=self._criterion
-        )
+        setting = Setting(object=self._object, fixture=fixture, hand=self.hand, criterion=self._criterion)
+        return TASKS[self._task].of_motion(asked, setting)
 
     def _observed(self) -> dict[str, np.ndarray]:
         assert self._recorder is not None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+from unihm.geometry.pose import yaw_pose
 from unihm.registry import unknown_name
 
 
@@ -52,11 +53,7 @@ class Thing:
     @property
     def T_world_thing(self) -> Float[np.ndarray, "4 4"]:
         """Pose in the world, m."""
-        c, s = np.cos(self.yaw), np.sin(self.yaw)
-        T = np.eye(4)
-        T[:2, :2] = [[c, -s], [s, c]]
-        T[:2, 3] = self.position
-        return T
+        return yaw_pose(self.yaw, self.position)
 
 
 def surface_points(thing: Thing, count: int, seed: int = 0) -> Float[np.ndarray, "count 3"]:

@@ -15,6 +15,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
+from unihm.geometry.pose import yaw_pose
 from unihm.hands.description import HandDescription, describe_hand
 from unihm.registry import Registry
 from unihm.schema.motion import HandMotion
@@ -24,6 +25,7 @@ from unihm.simulation.fixtures import Fixture
 from unihm.simulation.rollout import Rollout, simulate
 from unihm.simulation.solid_object import SolidObject
 from unihm.simulation.tasks.outcome import REASONS, Outcome
+from unihm.simulation.tasks.setting import Setting
 from unihm.simulation.world import World, build_world
 from unihm.simulation.wrist import reference_pose
 
@@ -37,26 +39,12 @@ class Task(Protocol):
     name: ClassVar[str]
 
     @classmethod
-    def of_motion(
-        cls,
-        motion: HandMotion,
-        *,
-        object: SolidObject | None,
-        T_world_object: Float[np.ndarray, "4 4"] | None = None,
-        fixture: Fixture | None = None,
-        hand: HandDescription | None = None,
-        criterion: str = "full",
-    ) -> Task:
+    def of_motion(cls, motion: HandMotion, setting: Setting) -> Task:
         """The task that a motion sets itself.
 
         Args:
             motion: Its object path says how far and where to.
-            object: What is handled.
-            T_world_object: Where the object is when the motion's path has it at its first pose, if the object's frame
-                is not the path's (a perceived object has its own).
-            fixture: What is pulled, pushed, opened or closed.
-            hand: The hand; by default the one that the motion names.
-            criterion: Name of a stricter or lighter reading.
+            setting: What is handled, where, and how strictly it is judged.
 
         Raises:
             ValueError: Something that the task needs is missing, or the criterion is unknown.
@@ -200,14 +188,14 @@ def prepare(
     if follow:
         moved = {name: getattr(motion, name) for name in ("T_world_palm", "T_world_object")}
         motion = motion.replace(**{name: shift @ T for name, T in moved.items() if T is not None})
-    judge = TASKS[task].of_motion(
-        motion,
+    setting = Setting(
         object=object,
         T_world_object=T_world_object if T_world_object is None or not follow else shift @ T_world_object,
         fixture=fixture,
         hand=hand,
         criterion=criterion,
     )
+    judge = TASKS[task].of_motion(motion, setting)
     if T_world_object is not None:
         T_world_object = shift @ T_world_object
     if fixture is not None:
@@ -264,7 +252,6 @@ def scatter(noise: float, seed: int, pivot: Float[np.ndarray, " 3"]) -> Float[np
     """
     x, y, yaw = noise * np.random.default_rng(seed).uniform(-1, 1, 3)
     yaw = np.radians(constants.YAW_NOISE) * yaw
-    T = np.eye(4)
-    T[:2, :2] = [[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]]
+    T = yaw_pose(yaw)
     T[:3, 3] = pivot - T[:3, :3] @ pivot + constants.POSITION_NOISE * np.array([x, y, 0.0])
     return T

@@ -8,16 +8,14 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Bool, Float
 
-from unihm.hands.description import HandDescription
 from unihm.registry import unknown_name
 from unihm.schema.motion import HandMotion
 from unihm.simulation import constants
-from unihm.simulation.fixtures import Fixture
 from unihm.simulation.records import Rollout
-from unihm.simulation.solid_object import SolidObject
 from unihm.simulation.tasks import measuring
 from unihm.simulation.tasks.measuring import EPSILON
 from unihm.simulation.tasks.outcome import Outcome
+from unihm.simulation.tasks.setting import Setting
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,19 +40,11 @@ class JointTask:
     """Joint position, m or rad."""
 
     @classmethod
-    def of_motion(
-        cls,
-        motion: HandMotion,
-        *,
-        object: SolidObject | None = None,
-        T_world_object: Float[np.ndarray, "4 4"] | None = None,
-        fixture: Fixture | None = None,
-        hand: HandDescription | None = None,
-        criterion: str = "full",
-    ) -> JointTask:
+    def of_motion(cls, motion: HandMotion, setting: Setting) -> JointTask:
         """See `Task.of_motion`."""
-        if criterion != "full":
-            raise unknown_name("Criterion", criterion, ["full"])
+        if setting.criterion != "full":
+            raise unknown_name("Criterion", setting.criterion, ["full"])
+        fixture = setting.fixture
         if fixture is None:
             raise ValueError(f"To {cls.name} needs a fixture: {' or '.join(cls.kinds)}.")
         if fixture.kind not in cls.kinds:

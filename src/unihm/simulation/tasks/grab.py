@@ -7,17 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from unihm.hands.description import HandDescription
 from unihm.registry import unknown_name
 from unihm.schema.motion import HandMotion
 from unihm.simulation import constants
 from unihm.simulation.constants import GrabCriterion
-from unihm.simulation.fixtures import Fixture
 from unihm.simulation.records import Rollout
-from unihm.simulation.solid_object import SolidObject
 from unihm.simulation.tasks import measuring
 from unihm.simulation.tasks.measuring import EPSILON
 from unihm.simulation.tasks.outcome import Outcome
+from unihm.simulation.tasks.setting import Setting
 
 _PUSHES = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]], dtype=np.float64)
 
@@ -44,28 +42,20 @@ class Grab:
     name = "grab"
 
     @classmethod
-    def of_motion(
-        cls,
-        motion: HandMotion,
-        *,
-        object: SolidObject | None,
-        T_world_object: Float[np.ndarray, "4 4"] | None = None,
-        fixture: Fixture | None = None,
-        hand: HandDescription | None = None,
-        criterion: str = "full",
-    ) -> Grab:
+    def of_motion(cls, motion: HandMotion, setting: Setting) -> Grab:
         """See `Task.of_motion`; criterion: full, hard, or light."""
-        if criterion not in constants.GRAB:
-            raise unknown_name("Criterion", criterion, constants.GRAB)
+        if setting.criterion not in constants.GRAB:
+            raise unknown_name("Criterion", setting.criterion, constants.GRAB)
+        object = setting.object
         if object is None:
             raise ValueError("To grab needs an object; give its mesh, or a motion with an object cloud.")
         lift = None
-        path = measuring.planned_path(motion, T_world_object)
+        path = measuring.planned_path(motion, setting.T_world_object)
         if path is not None:
             height = measuring.place_of(path, object.centre_of_mass)[:, 2]
             lift = float((height - height[0]).max())
         return cls(
-            criterion=constants.GRAB[criterion],
+            criterion=constants.GRAB[setting.criterion],
             motion_seconds=(len(motion) - 1) / motion.fps,
             human_lift=lift,
             centre=object.centre_of_mass,

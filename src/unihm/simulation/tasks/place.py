@@ -11,12 +11,11 @@ from unihm.hands.description import HandDescription, describe_hand
 from unihm.registry import unknown_name
 from unihm.schema.motion import HandMotion
 from unihm.simulation import constants
-from unihm.simulation.fixtures import Fixture
 from unihm.simulation.records import Rollout
-from unihm.simulation.solid_object import SolidObject
 from unihm.simulation.tasks import clearance, measuring
 from unihm.simulation.tasks.measuring import EPSILON
 from unihm.simulation.tasks.outcome import Outcome
+from unihm.simulation.tasks.setting import Setting
 
 DISTANCES = {"full": constants.PLACE_DISTANCE, "strict": constants.PLACE_DISTANCE_STRICT}
 """Criterion -> largest distance from the goal, m."""
@@ -46,29 +45,20 @@ class Place:
     name = "place"
 
     @classmethod
-    def of_motion(
-        cls,
-        motion: HandMotion,
-        *,
-        object: SolidObject | None,
-        T_world_object: Float[np.ndarray, "4 4"] | None = None,
-        fixture: Fixture | None = None,
-        hand: HandDescription | None = None,
-        criterion: str = "full",
-    ) -> Place:
+    def of_motion(cls, motion: HandMotion, setting: Setting) -> Place:
         """See `Task.of_motion`; criterion: full (30 mm), or strict (15 mm). The goal is where the object path ends."""
-        if criterion not in DISTANCES:
-            raise unknown_name("Criterion", criterion, DISTANCES)
-        path = measuring.planned_path(motion, T_world_object)
+        if setting.criterion not in DISTANCES:
+            raise unknown_name("Criterion", setting.criterion, DISTANCES)
+        object, path = setting.object, measuring.planned_path(motion, setting.T_world_object)
         if object is None or path is None:
             raise ValueError("To place needs an object, and a motion with an object path that says where it shall end.")
         return cls(
-            hand=describe_hand(motion.hand) if hand is None else hand,
+            hand=describe_hand(motion.hand) if setting.hand is None else setting.hand,
             surface=clearance.surface_samples(object.vertices, object.faces),
             centre=object.centre_of_mass,
             T_world_goal=path[-1],
             motion_seconds=(len(motion) - 1) / motion.fps,
-            distance=DISTANCES[criterion],
+            distance=DISTANCES[setting.criterion],
         )
 
     @property

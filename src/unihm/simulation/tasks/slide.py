@@ -7,16 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from unihm.hands.description import HandDescription
 from unihm.registry import unknown_name
 from unihm.schema.motion import HandMotion
 from unihm.simulation import constants
-from unihm.simulation.fixtures import Fixture
 from unihm.simulation.records import Rollout
-from unihm.simulation.solid_object import SolidObject
 from unihm.simulation.tasks import measuring
 from unihm.simulation.tasks.measuring import EPSILON
 from unihm.simulation.tasks.outcome import Outcome
+from unihm.simulation.tasks.setting import Setting
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,20 +37,11 @@ class Slide:
     name = "slide"
 
     @classmethod
-    def of_motion(
-        cls,
-        motion: HandMotion,
-        *,
-        object: SolidObject | None,
-        T_world_object: Float[np.ndarray, "4 4"] | None = None,
-        fixture: Fixture | None = None,
-        hand: HandDescription | None = None,
-        criterion: str = "full",
-    ) -> Slide:
+    def of_motion(cls, motion: HandMotion, setting: Setting) -> Slide:
         """See `Task.of_motion`; the command is the horizontal way from the object path's first pose to its last."""
-        if criterion != "full":
-            raise unknown_name("Criterion", criterion, ["full"])
-        path = measuring.planned_path(motion, T_world_object)
+        if setting.criterion != "full":
+            raise unknown_name("Criterion", setting.criterion, ["full"])
+        object, path = setting.object, measuring.planned_path(motion, setting.T_world_object)
         if object is None or path is None:
             raise ValueError("To pull or push needs an object, and a motion with an object path that says where to.")
         way = measuring.place_of(path[[0, -1]], object.centre_of_mass)
