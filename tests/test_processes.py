@@ -32,7 +32,7 @@ def test_other_processes_do_it():
 
 
 def test_an_error_is_the_callers():
-    with spread(math.sqrt, 2) as run, pytest.raises(ValueError, match="math domain|nonnegative"):
+    with spread(math.sqrt, 2) as run, pytest.raises(ValueError, match=r"math domain|nonnegative"):
         list(run([1, -1]))
 
 
