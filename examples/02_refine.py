@@ -51,15 +51,15 @@ generated = HandMotion(
     object_points=points,
     object_normals=normals,
 )
-refined, report = refine(generated, hand)
+refined, report = refine(generated, hand.description)
 
-print(f"{hand.name}: {' and '.join(report.grasp_fingers)} hold from opposite sides")
+print(f"{hand.name}: {', '.join(report.grasp_fingers)} hold; {len(refined)} frames from {frames}")
 print(f"{'phase':10} {'contact mm':>20} {'penetration mm':>20}")
 for phase, before in report.contact_mm_before.items():
     contact = f"{before:.1f} -> {report.contact_mm_after[phase]:.1f}"
     depth = f"{report.penetration_mm_before[phase]:.1f} -> {report.penetration_mm_after[phase]:.1f}"
     print(f"{phase:10} {contact:>20} {depth:>20}")
-print(f"{report.ms_per_frame:.1f} ms a frame, {report.iterations} solver steps in {report.frames} frames")
+print(f"{report.ms_per_frame:.1f} ms a frame, {report.grasps_tried} grasps judged")
 
 if len(sys.argv) > 2:
     refined.save(sys.argv[2])

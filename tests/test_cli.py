@@ -135,6 +135,85 @@ def test_damaged_motion_and_kinds(capsys, tmp_path, keypoints):
     assert "--to needs" in refused(capsys, "translate", motion)
 
 
+@pytest.fixture
+def grasp(tmp_path):
+    """A scripted grasp of a box, with the normals that refinement needs."""
+    from scripted_motions import BOX, box_grab
+
+    motion = box_grab()
+    points = motion.object_points
+    normals = np.where(np.abs(points) > BOX / 2 - 1e-9, np.sign(points), 0.0)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    motion.replace(object_normals=normals, qpos_target=None).save(tmp_path / "grasp.npz")
+    return tmp_path / "grasp.npz"
+
+
+def test_refine_tries_candidates_on_the_motions_own_cloud(capsys, tmp_path, grasp):
+    from unihm.schema.motion import HandMotion
+
+    arguments = ("refine", grasp, "--candidates", 3, "--criterion", "light", "--seed", 2)
+    status, out, _ = run(capsys, *arguments, "--json")
+    facts = json.loads(out)
+    assert status == 0
+    assert facts["mode"] == "joint"
+    tried = facts["simulation"]
+    assert (tried["task"], tried["criterion"], tried["candidates"]) == ("grab", "light", 3)
+    assert 0 <= tried["chosen"] < 3
+    assert len(tried["outcomes"]) == 3
+    assert "3" in tried["why"]
+    first = HandMotion.load(tmp_path / "grasp-refined.npz")
+    status, out, _ = run(capsys, *arguments, "--out", tmp_path / "again.npz")
+    assert status == 0
+    assert f"candidate {tried['chosen']} of 3: {tried['why']}" in out
+    assert out.splitlines()[-1] == f"out: {tmp_path / 'again.npz'}"
+    np.testing.assert_array_equal(HandMotion.load(tmp_path / "again.npz").qpos, first.qpos)
+
+
+def test_refine_in_both_modes_and_at_its_own_pace(capsys, grasp):
+    from unihm.schema.motion import HandMotion
+
+    frames = len(HandMotion.load(grasp))
+    for options, mode in ((("--no-timing",), "joint"), (("--mode", "causal"), "causal")):
+        status, out, _ = run(capsys, "refine", grasp, *options, "--json")
+        facts = json.loads(out)
+        assert status == 0
+        assert facts["mode"] == mode
+        assert "simulation" not in facts
+        assert len(HandMotion.load(facts["out"])) == frames
+
+
+def test_what_refine_and_candidates_cannot_do(capsys, tmp_path, grasp):
+    from unihm.schema.motion import HandMotion
+
+    motion = HandMotion.load(grasp)
+    assert "Did you mean 'causal'?" in refused(capsys, "refine", grasp, "--mode", "causl")
+    assert "candidates is 0, expected at least 1" in refused(capsys, "refine", grasp, "--candidates", 0)
+    assert "workers is 0, expected at least 1" in refused(capsys, "refine", grasp, "--candidates", 2, "--workers", 0)
+    assert "--task 'grip' not found" in refused(capsys, "refine", grasp, "--candidates", 2, "--task", "grip")
+    assert "Criterion 'soft' not found" in refused(capsys, "refine", grasp, "--candidates", 2, "--criterion", "soft")
+    for changes, words in (
+        ({"object_points": None, "object_normals": None}, "give the object's mesh with --object"),
+        ({"object_points": motion.object_points[:3], "object_normals": motion.object_normals[:3]}, "has 3 points"),
+        ({"T_world_object": None}, "no object path"),
+    ):
+        motion.replace(**changes).save(tmp_path / "bad.npz")
+        assert words in refused(capsys, "refine", tmp_path / "bad.npz", "--candidates", 2)
+    assert not list(tmp_path.glob("*-refined.npz"))
+    assert "candidates is 0" in refused(capsys, "generate", DEMO, "lift it", "--candidates", 0)
+    assert "workers is 0" in refused(capsys, "generate", DEMO, "lift it", "--candidates", 2, "--workers", 0)
+
+
+def test_generate_says_whether_it_works(capsys, tmp_path):
+    arguments = ("generate", DEMO, "lift the yellow bottle", "--hand", "panda", "--out", tmp_path / "o")
+    status, out, _ = run(capsys, *arguments, "--simulate", "--criterion", "light")
+    assert status == 0
+    facts = json.loads((tmp_path / "o" / "report.json").read_text())["simulation"]
+    result = "success" if facts["success"] else f"failed: {facts['reason']}"
+    assert f"grab on the perceived object (light): {result}" in out
+    assert (facts["candidates"], facts["why"]) == (1, "There was no other.")
+    assert "Criterion 'soft' not found" in refused(capsys, *arguments, "--simulate", "--criterion", "soft")
+
+
 def _resize(name):
     def change(scene):
         path = scene / name

@@ -37,6 +37,7 @@ FLOORS = {
     "simulation": 3,
     "sources": 3,
     "pipeline": 4,
+    "physical_data": 4,
     "training": 4,
     "evaluation": 4,
     "viewer": 5,

@@ -11,7 +11,8 @@ from unihm.assets import scene_folder
 from unihm.cli import main
 from unihm.hands.hand import load_hand
 from unihm.perception.scene_files import load_scene
-from unihm.pipeline import InitialPose, Pipeline, contact_at
+from unihm.pipeline import InitialPose, Pipeline, Trying, contact_at
+from unihm.planning.pregrasp import pregrasp
 from unihm.schema.motion import HandMotion, MotionTokens
 
 INSTRUCTION = "Lift the yellow bottle."
@@ -83,6 +84,55 @@ def test_contact_is_measured_on_the_object(results):
     assert all(abs(far[name]) > 800 > abs(near[name]) for name in near)
 
 
+def test_candidates_are_simulated_on_what_is_perceived_and_the_best_is_kept(pipeline, results):
+    """At temperature 0 another seed writes the same tokens: candidates are then variations of one motion."""
+    from unihm.simulation.choice import perceived_of_scene
+    from unihm.simulation.tasks import run
+
+    scene, hand, counted = load_scene(scene_folder("demo")), load_hand("panda"), []
+    trying = Trying(candidates=3, criterion="light", progress=counted.append)
+    result = pipeline.generate(scene, INSTRUCTION, hand, trying=trying)
+    facts = result.report["simulation"]
+    assert counted == [1, 2, 3]
+    assert (facts["task"], facts["criterion"], facts["candidates"]) == ("grab", "light", 3)
+    assert facts["candidates_are"] == "variations of one motion"
+    assert len(facts["outcomes"]) == 3
+    ranks = [(one["success"], one["progress"], one["margin"]) for one in facts["outcomes"]]
+    assert ranks[facts["chosen"]] == max(ranks)
+    assert facts["successes"] == sum(one["success"] for one in facts["outcomes"])
+    np.testing.assert_array_equal(result.tokens.codes, results["panda"].tokens.codes)
+    thing = perceived_of_scene(scene, result.perceived)
+    again, _ = run("grab", result.motion, object=thing.object, T_world_object=thing.T_world_object, criterion="light")
+    assert (again.success, again.reason) == (facts["success"], facts["reason"])
+    assert again.progress == pytest.approx(facts["outcomes"][facts["chosen"]]["progress"], abs=1e-4)
+
+
+def test_candidates_at_a_temperature_are_samples(pipeline):
+    hand = load_hand("panda")
+    _, plan = pipeline.plan(load_scene(scene_folder("demo")), INSTRUCTION)
+    start = InitialPose(T_world_palm=pregrasp(plan), qpos=hand.rest_qpos.numpy())
+    result = pipeline.follow(plan, hand, start, temperature=1.5, seed=7, trying=Trying(candidates=2))
+    facts = result.report["simulation"]
+    assert facts["candidates_are"] == "samples of the tokens"
+    assert "closed where its normals say" in facts["object"]
+    alone = pipeline.follow(plan, hand, start, temperature=1.5, seed=7 + facts["chosen"])
+    np.testing.assert_array_equal(result.tokens.codes, alone.tokens.codes)
+    np.testing.assert_array_equal(result.motion.qpos, alone.motion.qpos)
+    assert "simulation" not in alone.report
+    assert result.generated.source.endswith(f"seed {7 + facts['chosen']}")
+
+
+def test_how_many_candidates():
+    with pytest.raises(ValueError, match="candidates is 0, expected at least 1"):
+        Trying(candidates=0)
+    with pytest.raises(ValueError, match="workers is 0, expected at least 1"):
+        Trying(workers=0)
+    with pytest.raises(ValueError, match="Criterion 'soft' not found"):
+        Trying(criterion="soft")
+    assert not Trying().wanted
+    assert Trying(simulate=True).wanted
+
+
 def test_demo_writes_what_it_promises(tmp_path, capsys):
     assert main(["demo", "--out", str(tmp_path / "demo"), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
@@ -90,7 +140,7 @@ def test_demo_writes_what_it_promises(tmp_path, capsys):
     assert set(report["seconds"]) == {"read", "perceive_and_plan", "generate", "decode", "refine"}
     motion = HandMotion.load(tmp_path / "demo" / "motion.npz")
     tokens = MotionTokens.load(tmp_path / "demo" / "tokens.npz")
-    assert len(motion) == tokens.num_frames == report["frames"]
+    assert len(motion) == report["frames"] >= tokens.num_frames  # refinement may take its time
     page = (tmp_path / "demo" / "motion.html").read_text(encoding="utf-8")
     assert "<html" in page.lower()
     assert json.loads((tmp_path / "demo" / "report.json").read_text())["hand"] == "shadow"

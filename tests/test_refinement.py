@@ -1,18 +1,17 @@
-"""Refinement on analytic objects: it touches, does not pierce, keeps limits and leaves the approach alone."""
+"""Refinement on analytic objects: it touches, pierces nothing, keeps limits, leaves the approach alone, and holds."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.spatial import KDTree
 
 from unihm.hands.hand import HandModel, list_hands, load_hand
-from unihm.refinement import RefinementConfig, refine
-from unihm.refinement.problem import RefinementProblem
+from unihm.refinement import CausalRefinement, RefinementConfig, refine
 from unihm.schema.motion import HandMotion
+from unihm.simulation.solid_object import object_of_mesh
+from unihm.simulation.tasks import run
 
 LIFT, FRAMES = 50, 70
 
@@ -81,126 +80,154 @@ CASES = [
 def case(request):
     hand = load_hand(request.param[0])
     motion = _motion(hand, request.param[1])
-    return hand, motion, *refine(motion, hand)
+    return hand, request.param[1], motion, *refine(motion, hand.description)
 
 
-def _tips_object(motion: HandMotion, hand: HandModel, frame: int):
-    import torch
-
-    T = np.linalg.inv(motion.T_world_object[frame]) @ motion.T_world_palm[frame]
-    tips = hand.fingertips_and_jacobian(torch.from_numpy(motion.qpos[frame]))[0].numpy()
-    return tips @ T[:3, :3].T + T[:3, 3]
-
-
-def test_two_opposed_fingertips_are_near_the_object_at_the_lift(case):
-    hand, motion, refined, report = case
-    assert len(report.grasp_fingers) == 2
-    tips = _tips_object(refined, hand, LIFT)
-    a, b = (hand.fingers.index(name) for name in report.grasp_fingers)
-    cloud = KDTree(motion.object_points)
-    distance = cloud.query(tips[[a, b]])[0]
-    assert distance.max() < 0.015
-    # at an edge a fingertip presses on either of two faces, and chance decides whose sample is nearest
-    near = [cloud.query_ball_point(tip, d + 0.004) for tip, d in zip(tips[[a, b]], distance, strict=True)]
-    assert (motion.object_normals[near[0]] @ motion.object_normals[near[1]].T).min() < -0.5
-
-
-def test_contact_and_penetration_fall_while_the_object_is_held(case):
+def test_opposed_fingertips_touch_while_the_object_is_held(case):
     *_, report = case
-    assert report.contact_mm_after["hold"] < max(0.6 * report.contact_mm_before["hold"], 2.0)
-    assert report.penetration_mm_after["hold"] < max(0.35 * report.penetration_mm_before["hold"], 3.0)
-    assert report.penetration_mm_after["approach"] <= report.penetration_mm_before["approach"] + 0.1
+    assert len(report.grasp_fingers) >= 2
+    assert report.imbalance < 0.1
+    assert report.contact_mm_after["hold"] < 3.0
 
 
-def test_joint_limits_hold_exactly(case):
-    hand, _, refined, _ = case
-    assert (refined.qpos >= hand.lower.numpy()).all()
-    assert (refined.qpos <= hand.upper.numpy()).all()
+def test_nothing_pierces(case):
+    *_, report = case
+    assert report.penetration_mm_after["hold"] < 1.5
+    assert max(report.penetration_mm_after.values()) < 2.0
+
+
+def test_limits_hold_exactly(case):
+    hand, _, _, refined, _ = case
+    for values in (refined.qpos, refined.qpos_target):
+        assert (values >= hand.lower.numpy()).all()
+        assert (values <= hand.upper.numpy()).all()
+    speed = np.abs(np.diff(refined.qpos_target, axis=0)) * refined.fps
+    assert (speed <= hand.description.chain.velocity + 1e-6).all()
     np.testing.assert_allclose(np.linalg.det(refined.T_world_palm[:, :3, :3]), 1, atol=1e-9)
 
 
-def test_the_far_approach_stays_and_the_motion_is_smooth(case):
-    hand, motion, refined, _ = case
-    np.testing.assert_allclose(refined.qpos[:10], motion.qpos[:10], atol=1e-9)
-    np.testing.assert_allclose(refined.T_world_palm[:10], motion.T_world_palm[:10], atol=1e-9)
-    correction = refined.T_world_palm[:, :3, 3] - motion.T_world_palm[:, :3, 3]
-    assert np.linalg.norm(np.diff(correction, axis=0), axis=1).max() < 0.012
-    span = (hand.upper - hand.lower).numpy()
-    assert (np.abs(np.diff(refined.qpos, axis=0)) / np.where(np.isfinite(span), span, 6.28)).max() < 0.15
+def test_the_hand_rests_on_the_object_it_holds(case):
+    _, _, _, refined, _ = case
+    hold = np.flatnonzero(refined.contact_phase >= 1)
+    T = np.linalg.inv(refined.T_world_object[hold]) @ refined.T_world_palm[hold]
+    np.testing.assert_allclose(T, np.broadcast_to(T[0], T.shape), atol=1e-9)
+    assert np.ptp(refined.qpos[hold], axis=0).max() < 1e-12
 
 
-def test_the_report_is_plain_json(case):
-    *_, report = case
-    assert json.loads(json.dumps(vars(report)))["frames"] == FRAMES
-    assert sum(report.status.values()) == FRAMES
-    assert report.status["not_finite"] == 0
+def test_the_far_approach_stays(case):
+    _, _, motion, refined, report = case
+    free = np.flatnonzero(refined.contact_phase <= 0)
+    given = np.round(np.array(report.frame_of)[free]).astype(int)
+    exact = np.abs(np.array(report.frame_of)[free] - given) < 1e-3
+    moved = refined.T_world_palm[free[exact], :3, 3] - motion.T_world_palm[given[exact], :3, 3]
+    assert np.linalg.norm(moved, axis=1).max() < 0.015
+    np.testing.assert_allclose(refined.T_world_palm[0], motion.T_world_palm[0], atol=1e-3)
+
+
+def test_frames_are_in_order_and_all_there(case):
+    _, _, motion, refined, report = case
+    assert len(report.frame_of) == len(refined) == report.frames
+    assert (np.diff(report.frame_of) >= 0).all()
+    assert report.frame_of[0] == 0
+    assert report.frame_of[-1] == len(motion) - 1
+    assert json.loads(json.dumps(vars(report)))["mode"] == "joint"
+
+
+@pytest.mark.parametrize("name", ["allegro", "shadow"])
+def test_what_is_refined_holds_in_physics(name):
+    """MuJoCo is the judge: the relaxed hand that misses by 2 cm does not lift the box, the refined one does."""
+    hand = load_hand(name)
+    motion = _motion(hand, "box")
+    half = np.array([0.03, 0.045, 0.06])
+    corners = half * np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
+    faces = np.array(
+        [[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1], [2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4],
+         [1, 5, 7], [1, 7, 3]]
+    )  # fmt: skip
+    box = object_of_mesh(corners, faces, name="box", mass=0.3, convex="hull")
+    assert not run("grab", motion, object=box, criterion="light")[0].success
+    refined = refine(motion, hand.description)[0]
+    outcome, rollout = run("grab", refined, object=box, criterion="light")
+    assert outcome.measures["drift_mm"] < 20
+    assert rollout.T_world_object[-1, 2, 3] - rollout.T_world_object[0, 2, 3] > 0.08
 
 
 @pytest.fixture(scope="module")
 def small():
-    hand = load_hand(list_hands()[0])
+    hand = load_hand("allegro")
     return hand, _motion(hand, "sphere")
 
 
-def test_jacobian_of_a_frame_agrees_with_finite_differences(small):
+def test_without_more_time_frames_are_kept(small):
     hand, motion = small
-    problem = RefinementProblem(motion, hand, RefinementConfig())
-    frames, n = np.array([0, 55]), problem.lower.shape[1]
-    c = np.random.default_rng(0).normal(0, 0.02, (2, n))
-    every = np.arange(len(problem.radius))
-    points, J = problem.points_and_jacobian(frames, c, every)
-    np.testing.assert_allclose(points, problem.points(frames, c, every), atol=1e-12)
-    for i in range(n):
-        h = np.zeros_like(c)
-        h[:, i] = 1e-6
-        numeric = (problem.points(frames, c + h, every) - problem.points(frames, c - h, every)) / 2e-6
-        np.testing.assert_allclose(J[..., i], numeric, atol=1e-8)
+    refined, report = refine(motion, hand.description, config=RefinementConfig(timing=False))
+    assert len(refined) == len(motion)
+    assert report.frame_of == tuple(float(t) for t in range(len(motion)))
+    assert len(report.grasp_fingers) >= 2
 
 
-def test_residual_of_a_frame_agrees_with_finite_differences(small):
+def test_switches(small):
     hand, motion = small
-    problem = RefinementProblem(motion, hand, RefinementConfig())
-    frames, n = np.array([55]), problem.lower.shape[1]
-    c = np.random.default_rng(1).normal(0, 0.02, (1, n))
-    frozen = problem._freeze(frames, c, np.arange(len(problem.radius)), None)
-    prior = (np.zeros((1, n)), problem.sigma(problem.config.generated))
-    _, J = problem._residual(frames, c, prior, None, frozen)
-    for i in range(n):
-        h = np.zeros_like(c)
-        h[:, i] = 1e-7
-        above, below = (problem._residual(frames, c + s * h, prior, None, frozen)[0] for s in (1, -1))
-        np.testing.assert_allclose(J[..., i], (above - below) / 2e-7, rtol=1e-4, atol=1e-3)
+    limp, _ = refine(motion, hand.description, config=RefinementConfig(squeeze=0.0))
+    np.testing.assert_array_equal(limp.qpos, limp.qpos_target)
+    firm, _ = refine(motion, hand.description)
+    assert np.abs(firm.qpos_target - firm.qpos).max() > 0.02
 
 
 def test_without_contact_phase_only_piercing_is_mended(small):
     hand, motion = small
     quiet = motion.replace(contact_phase=np.zeros(FRAMES))
-    refined, report = refine(quiet, hand)
+    refined, report = refine(quiet, hand.description)
     assert report.grasp_fingers == ()
-    untouched = np.linalg.norm(refined.T_world_palm[:, :3, 3] - motion.T_world_palm[:, :3, 3], axis=1) < 1e-9
-    assert untouched[:20].all()
-    assert report.penetration_mm_after["approach"] <= report.penetration_mm_before["approach"] + 0.1
+    assert refined.qpos_target is None
+    far = np.linalg.norm(refined.T_world_palm[:, :3, 3] - motion.T_world_palm[:, :3, 3], axis=1)
+    assert far[:20].max() < 1e-3
+    assert report.penetration_mm_after["approach"] < 1.0
+
+
+@pytest.mark.parametrize("temporal", ["correction", "motion"])
+def test_frame_by_frame(small, temporal):
+    hand, motion = small
+    refined, report = refine(motion, hand.description, mode="causal", config=RefinementConfig(temporal=temporal))
+    assert len(refined) == len(motion)
+    assert refined.qpos_target is None
+    assert (refined.qpos <= hand.upper.numpy()).all()
+    assert report.contact_mm_after["hold"] < report.contact_mm_before["hold"]
+    assert report.penetration_mm_after["hold"] < 2.0
+    if temporal == "correction":  # the paper's drags the hand behind from the first frame on
+        np.testing.assert_allclose(refined.T_world_palm[:10], motion.T_world_palm[:10], atol=1e-6)
+
+
+def test_a_stream_knows_nothing_of_later_frames(small):
+    hand, motion = small
+    assert motion.object_points is not None
+    assert motion.object_normals is not None
+    assert motion.T_world_object is not None
+    whole, _ = refine(motion, hand.description, mode="causal")
+    table = float((motion.object_points + motion.T_world_object[0, :3, 3])[:, 2].min())
+    stream = CausalRefinement(hand.description, motion.object_points, motion.object_normals, table=table)
+    assert whole.contact_phase is not None
+    for t in range(55):
+        T, q = stream.step(
+            motion.T_world_palm[t], motion.qpos[t], motion.T_world_object[t], float(whole.contact_phase[t])
+        )
+        np.testing.assert_allclose(q, whole.qpos[t], atol=1e-9)
+        np.testing.assert_allclose(T, whole.T_world_palm[t], atol=1e-9)
 
 
 def test_same_input_same_output(small):
     hand, motion = small
-    first, second = refine(motion, hand)[0], refine(motion, hand)[0]
+    first, second = (refine(motion, hand.description)[0] for _ in range(2))
     np.testing.assert_array_equal(first.qpos, second.qpos)
     np.testing.assert_array_equal(first.T_world_palm, second.T_world_palm)
 
 
-def test_the_papers_temporal_prior_runs_and_keeps_the_limits(small):
-    hand, motion = small
-    refined, report = refine(motion, hand, replace(RefinementConfig(), temporal="motion"))
-    assert (refined.qpos <= hand.upper.numpy()).all()
-    assert report.status["not_finite"] == 0
-
-
-def test_one_frame(small):
+@pytest.mark.parametrize("mode", ["causal", "joint"])
+def test_one_frame(small, mode):
     hand, motion = small
     fields = ("qpos", "T_world_palm", "T_world_object")
     one = motion.replace(**{name: getattr(motion, name)[60:61] for name in fields})
-    assert len(refine(one, hand)[0]) == 1
+    assert len(refine(one, hand.description, mode=mode)[0]) >= 1
 
 
 @pytest.mark.parametrize(
@@ -210,17 +237,20 @@ def test_one_frame(small):
         ({"T_world_object": None}, "no object path"),
         ({"object_normals": None}, "no object cloud"),
         ({"qpos": "nan"}, "qpos holds NaN"),
+        ({"object_points": np.zeros((3, 3)), "object_normals": np.ones((3, 3))}, "has 3 points, expected at least"),
     ],
 )
 def test_bad_motions_say_what_is_wrong(small, changes, message):
     hand, motion = small
-    if changes.get("qpos") == "nan":
+    if isinstance(changes.get("qpos"), str):
         changes = {"qpos": np.full_like(motion.qpos, np.nan)}
     with pytest.raises(ValueError, match=message):
-        refine(motion.replace(**changes), hand)
+        refine(motion.replace(**changes), hand.description)
 
 
-def test_an_unknown_temporal_prior_is_refused(small):
+def test_unknown_words_are_refused(small):
     hand, motion = small
     with pytest.raises(ValueError, match="temporal is 'both'"):
-        refine(motion, hand, RefinementConfig(temporal="both"))
+        RefinementConfig(temporal="both")
+    with pytest.raises(ValueError, match="Mode 'acausal'"):
+        refine(motion, hand.description, mode="acausal")

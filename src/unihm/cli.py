@@ -34,13 +34,19 @@ COMMANDS: dict[str, Callable | dict[str, Callable]] = {
         "check": hands.hands_check,
         "add": hands.hands_add,
     },
-    "data": {"import": data.data_import, "retarget": data.data_retarget, "info": data.data_info},
+    "data": {
+        "import": data.data_import,
+        "retarget": data.data_retarget,
+        "refine": data.data_refine,
+        "info": data.data_info,
+    },
     "train": {"tokenizer": train.train_tokenizer, "generator": train.train_generator},
     "bench": {"retargeting": bench.bench_retargeting},
     "eval": {
         "tokenizer": evaluate.eval_tokenizer,
         "generation": evaluate.eval_generation,
         "refinement": evaluate.eval_refinement,
+        "simulation": evaluate.eval_simulation,
     },
 }
 

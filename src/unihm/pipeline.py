@@ -1,77 +1,42 @@
-"""From words and an image to a moving hand: perceive, plan, generate, decode, refine (Eqs. 7-9, Algorithm 1)."""
+"""From words and an image to a moving hand: perceive, plan, generate, decode, refine (Eqs. 7-9, Algorithm 1).
+
+With several candidates, each is simulated on the object as it is perceived, and the best is kept.
+"""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 
 from unihm.contact_phases import contact_phase
 from unihm.generation.base import GENERATORS, GenerationRequest, Generator
 from unihm.geometry.object_frame import canonical_object_frame
-from unihm.geometry.pose import vector_to_pose
 from unihm.geometry.signed_distance import CloudDistance
 from unihm.hands.hand import HandModel
 from unihm.perception.base import PERCEPTIONS
 from unihm.planning.base import PLANNERS
+from unihm.planning.initial_pose import InitialPose
 from unihm.planning.pregrasp import pregrasp
-from unihm.refinement import RefinementConfig, refine
+from unihm.refinement import RefinementConfig, RefinementReport, refine
 from unihm.schema.episode import Episode
 from unihm.schema.motion import HandMotion, MotionTokens
 from unihm.schema.plan import Plan
 from unihm.schema.scene import PerceivedScene, Scene
+from unihm.simulation.trying import Trying
 from unihm.tokenizer.tokenizer import Tokenizer, load_tokenizer
+
+if TYPE_CHECKING:
+    from unihm.simulation.perceived import Perceived
 
 OPPOSING = -0.5
 """Two contact normals oppose when their cosine lies below this (120 degrees apart or more)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class InitialPose:
-    """Where the hand starts."""
-
-    T_world_palm: Float[np.ndarray, "4 4"]
-    """Palm pose in the world, m."""
-    qpos: Float[np.ndarray, " nq"]
-    """Joint positions in the hand's order, rad or m."""
-
-    @classmethod
-    def load(cls, path: str | Path, hand: HandModel) -> InitialPose:
-        """Read a start pose: a motion ``.npz`` (its first frame) or a JSON file.
-
-        The JSON reads ``{"xyz": [..3], "wxyz": [..4], "qpos": {joint: value, ...}}``; joints left out stand at
-        the hand's rest pose.
-
-        Raises:
-            ValueError: The file is damaged, for another hand, or names unknown joints.
-        """
-        path = Path(path)
-        if path.suffix == ".npz":
-            motion = HandMotion.load(path)
-            if motion.hand != hand.name:
-                raise ValueError(f"'{path}' starts the hand '{motion.hand}', expected '{hand.name}'.")
-            return cls(T_world_palm=motion.T_world_palm[0], qpos=motion.qpos[0])
-        try:
-            value = json.loads(path.read_text(encoding="utf-8"))
-            vector = np.array([*value["xyz"], *value["wxyz"]], dtype=float)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"Initial pose '{path}' needs xyz (3), wxyz (4) and qpos: {error}.") from error
-        if vector.shape != (7,) or not np.isfinite(vector).all() or not vector[3:].any():
-            raise ValueError(f"Initial pose '{path}' needs finite xyz (3) and a quaternion wxyz (4).")
-        qpos = hand.rest_qpos.numpy().copy()
-        for name, angle in value.get("qpos", {}).items():
-            if name not in hand.joint_names:
-                raise ValueError(f"Initial pose '{path}': unknown joint '{name}'; {hand.name} has {hand.joint_names}.")
-            qpos[hand.joint_names.index(name)] = float(angle)
-        return cls(T_world_palm=vector_to_pose(vector), qpos=qpos)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +89,7 @@ class Pipeline:
         initial_pose: InitialPose | None = None,
         temperature: float | None = None,
         seed: int = 0,
+        trying: Trying | None = None,
     ) -> PipelineResult:
         """A refined motion of `hand` from one RGB-D image and words.
 
@@ -135,6 +101,7 @@ class Pipeline:
             initial_pose: Where the hand starts; None is the stated pre-grasp on the camera's side of the table.
             temperature: Of the token sampling; None is the generator's default.
             seed: Of the token sampling; same seed, same motion.
+            trying: Candidates that are simulated on the object as the image shows it.
 
         Raises:
             ValueError: The words or the image do not say what to do; the message says what is missing.
@@ -143,7 +110,15 @@ class Pipeline:
         with watch("perceive_and_plan"):
             perceived, plan = self.plan(scene, instruction, point=point)
         start = initial_pose or InitialPose(T_world_palm=pregrasp(plan), qpos=hand.rest_qpos.numpy().copy())
-        result = self.follow(plan, hand, start, temperature=temperature, seed=seed, watch=watch)
+        thing = None
+        if trying is not None and trying.wanted:
+            from unihm.simulation.choice import perceived_of_scene
+
+            with watch("close_shape"):
+                thing = perceived_of_scene(scene, perceived)
+        result = self.follow(
+            plan, hand, start, temperature=temperature, seed=seed, trying=trying, thing=thing, watch=watch
+        )
         return PipelineResult(**{**vars(result), "perceived": perceived})
 
     def follow(
@@ -154,10 +129,84 @@ class Pipeline:
         *,
         temperature: float | None = None,
         seed: int = 0,
+        trying: Trying | None = None,
+        thing: Perceived | None = None,
         watch: Stopwatch | None = None,
     ) -> PipelineResult:
-        """Tokens, motion and refinement for a plan that is already made (Eq. 9)."""
-        watch = watch or Stopwatch()
+        """Tokens, motion and refinement for a plan that is already made (Eq. 9).
+
+        Args:
+            plan: Object path and cloud.
+            hand: The hand that shall move.
+            start: Where it starts.
+            temperature: Of the token sampling; None is the generator's default.
+            seed: Of the token sampling; of candidate i it is ``seed + i``.
+            trying: Candidates that are simulated.
+            thing: The object that they are simulated on; by default the plan's cloud, closed.
+            watch: Takes the times.
+
+        Raises:
+            ValueError: The plan's cloud cannot be closed, or does not fit.
+        """
+        watch, trying = watch or Stopwatch(), trying or Trying()
+        if trying.wanted and thing is None:
+            from unihm.simulation.perceived import perceived_of_cloud
+
+            thing = perceived_of_cloud(plan.object_points, plan.object_normals, plan.T_world_object[0])
+        samples = self._samples(temperature) and trying.candidates > 1
+        seeds = range(seed, seed + (trying.candidates if samples else 1))
+        made = [self._make(plan, hand, start, temperature, one, watch) for one in seeds]
+        tokens, generated, motion, refinement = made[0]
+        report: dict[str, Any] = {}
+        if thing is not None and trying.wanted:
+            from unihm.simulation.candidates import candidates
+            from unihm.simulation.choice import TASK_OF_VERB, choose
+
+            with watch("simulate"):
+                motions = [one[2] for one in made]
+                if not samples:
+                    motions = candidates(motion, trying.candidates, seed, hand=hand.description)
+                best, report["simulation"] = choose(
+                    motions,
+                    thing,
+                    TASK_OF_VERB[plan.task],
+                    criterion=trying.criterion,
+                    hand=hand.description,
+                    workers=trying.workers,
+                    progress=trying.progress,
+                )
+            report["simulation"]["candidates_are"] = "samples of the tokens" if samples else "variations of one motion"
+            tokens, generated, motion, refinement = made[best if samples else 0]
+            motion = motions[best]
+        before = min(plan.rest_frames, len(plan) - 1)
+        lift = int(np.searchsorted(refinement.frame_of, before))  # refinement may have stretched the time
+        report = {
+            "instruction": plan.instruction,
+            "task": plan.task,
+            "hand": hand.name,
+            "frames": len(motion),
+            "fps": motion.fps,
+            "lift_frame": lift,
+            "tokens": int(tokens.codes.size),
+            "seed": seed,
+            "seconds": watch.seconds,
+            "refinement": vars(refinement),
+            **report,
+            "contact_at_lift": contact_at(motion, hand, lift),
+            "contact_at_lift_before_refinement": contact_at(generated, hand, before),
+        }
+        return PipelineResult(plan=plan, tokens=tokens, generated=generated, motion=motion, report=report)
+
+    def _make(
+        self,
+        plan: Plan,
+        hand: HandModel,
+        start: InitialPose,
+        temperature: float | None,
+        seed: int,
+        watch: Stopwatch,
+    ) -> tuple[MotionTokens, HandMotion, HandMotion, RefinementReport]:
+        """One sample: its tokens, the decoded motion, the refined one and what refinement says."""
         with watch("generate"):
             tokens = self._write_tokens(plan, hand, start, temperature, seed)
         with watch("decode"):
@@ -170,23 +219,13 @@ class Pipeline:
                 source=f"generated by {self.generator_name}, seed {seed}",
             )
         with watch("refine"):
-            motion, refinement = refine(generated, hand, self.refinement)
-        lift = min(plan.rest_frames, len(motion) - 1)
-        report = {
-            "instruction": plan.instruction,
-            "task": plan.task,
-            "hand": hand.name,
-            "frames": len(motion),
-            "fps": motion.fps,
-            "lift_frame": lift,
-            "tokens": int(tokens.codes.size),
-            "seed": seed,
-            "seconds": watch.seconds,
-            "refinement": vars(refinement),
-            "contact_at_lift": contact_at(motion, hand, lift),
-            "contact_at_lift_before_refinement": contact_at(generated, hand, lift),
-        }
-        return PipelineResult(plan=plan, tokens=tokens, generated=generated, motion=motion, report=report)
+            motion, refinement = refine(generated, hand.description, config=self.refinement)
+        return tokens, generated, motion, refinement
+
+    def _samples(self, temperature: float | None) -> bool:
+        """Whether another seed writes other tokens."""
+        own = getattr(self.generator, "temperature", 0.0)
+        return (own if temperature is None else temperature) > 0
 
     def _write_tokens(
         self, plan: Plan, hand: HandModel, start: InitialPose, temperature: float | None, seed: int

@@ -93,7 +93,7 @@ def test_chunks_may_be_cut_otherwise_the_next_time(store, monkeypatch):
 
 def test_a_run_that_ended_before_the_parts_were_put_together(store, monkeypatch):
     with monkeypatch.context() as broken:
-        broken.setattr("unihm.datasets.motion_parts.write_motion_table", lambda *_: 1 / 0)
+        broken.setattr("unihm.datasets.motion_parts.write_motion_table", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             run(store, WristOnly())
     assert hands_in(store) == ()

@@ -146,7 +146,8 @@ class _Oracle:
 def unrefined(monkeypatch):
     """Refinement has its own tests; here it lifts the palm by exactly 10 mm."""
 
-    def lifted(motion, hand):
+    def lifted(motion, hand, *, config):
+        assert not config.timing  # the truth has the recording's frames
         T = motion.T_world_palm.copy()
         T[:, 2, 3] += 0.01
         return motion.replace(T_world_palm=T), None

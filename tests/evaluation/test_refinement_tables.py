@@ -5,20 +5,21 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import trimesh
 from PIL import Image
+from scipy.spatial.transform import Rotation
 
 from unihm.datasets.episode_store import write_episodes
 from unihm.datasets.motion_store import write_motions
 from unihm.datasets.object_model import load_surface
 from unihm.evaluation import refinement
-from unihm.evaluation.refinement import evaluate_refinement
+from unihm.evaluation.refinement import at_frames, evaluate_refinement
 from unihm.evaluation.refinement_tables import text, write_tables
 from unihm.hands.description import describe_hand
-from unihm.refinement import RefinementReport
 from unihm.retargeting.problem import points_at
 from unihm.schema.episode import Episode
 from unihm.schema.motion import HandMotion
@@ -119,26 +120,22 @@ def test_rows_of_known_motions(store):
     assert person["limit_violations"] is None
 
 
+def told(frame_of: np.ndarray | None = None) -> SimpleNamespace:
+    """What of a refinement's report is read here."""
+    return SimpleNamespace(
+        ms_per_frame=0.25, frame_of=tuple(np.arange(FRAMES, dtype=float) if frame_of is None else frame_of)
+    )
+
+
 def test_new_ways_to_refine_are_one_line(store, monkeypatch):
     data, models = store
     asked = []
 
     def refine(motion, hand, **options):
-        asked.append((motion.source, options))
+        asked.append((motion.source, hand.name, options))
         T = motion.T_world_palm.copy()
         T[0, 0, 3] += 0.004  # before contact
-        report = RefinementReport(
-            frames=len(motion),
-            iterations=1,
-            status={},
-            grasp_fingers=(),
-            contact_mm_before={},
-            contact_mm_after={},
-            penetration_mm_before={},
-            penetration_mm_after={},
-            ms_per_frame=0.25,
-        )
-        return motion.replace(qpos=motion.qpos + 0.0005, T_world_palm=T), report
+        return motion.replace(qpos=motion.qpos + 0.0005, T_world_palm=T), told()
 
     monkeypatch.setattr(refinement, "refine", refine)
     monkeypatch.setattr(refinement, "REFINEMENTS", {"wider": {"mode": "causal"}})
@@ -148,23 +145,66 @@ def test_new_ways_to_refine_are_one_line(store, monkeypatch):
             data, models, "release", ["panda"], variants=["retargeted+wider"], parts=["seen"], workers=1
         )
     )
-    assert asked == [(f"made/{i}", {"mode": "causal"}) for i in range(3)]
+    assert asked == [(f"made/{i}", "panda", {"mode": "causal"}) for i in range(3)]
     row = rows["release/seen", "panda", "retargeted + wider"]
     assert row["penetration_mean_mm"] == pytest.approx(0.5, abs=1e-3)
     assert row["ms_per_frame"] == pytest.approx(0.25)
     assert row["motion_change_max_mm"] == pytest.approx(4.0)
 
 
-def test_real_refinement_in_two_processes(store):
+def test_stretched_motions_are_compared_frame_by_frame(store, monkeypatch):
     data, models = store
-    options = {"variants": ["retargeted", "retargeted + refined"], "excluded": ("made/5",), "parts": ["unseen"]}
-    rows = evaluate_refinement(data, models, "release", ["panda"], **options, workers=2, progress=False)
-    assert [row["n"] for row in rows] == [1, 1]
-    assert rows[1]["ms_per_frame"] > 0
-    assert rows[1]["penetration_mean_mm"] is not None
-    options["variants"] = ["retargeted"]
-    alone = evaluate_refinement(data, models, "release", ["panda"], **options, workers=1)
-    assert alone == rows[:1]
+    frame_of = np.arange(0, FRAMES - 0.9, 0.5)
+
+    def refine(motion, hand, mode):
+        longer = at_frames(motion, frame_of)
+        if mode == "causal":
+            return motion, told()
+        T = longer.T_world_palm.copy()
+        T[:2, 0, 3] += 0.004  # before contact
+        return longer.replace(T_world_palm=T), told(frame_of)
+
+    monkeypatch.setattr(refinement, "refine", refine)
+    names = ["retargeted", "retargeted + causal", "retargeted + joint"]
+    rows = rows_by(evaluate_refinement(data, models, "release", ["panda"], variants=names, parts=["seen"], workers=1))
+    plain, same, longer = (rows["release/seen", "panda", name] for name in names)
+    measured = ("penetration_mean_mm", "penetration_max_mm", "contact_ratio", "slip_mm_per_frame")
+    assert {name: same[name] for name in measured} == {name: plain[name] for name in measured}
+    assert same["motion_change_max_mm"] == pytest.approx(0, abs=1e-9)
+    assert longer["penetration_mean_mm"] == pytest.approx(plain["penetration_mean_mm"], abs=1e-3)
+    assert longer["contact_ratio"] == 1
+    assert longer["motion_change_max_mm"] == pytest.approx(4.0)
+    assert 0 < longer["motion_change_mm"] < 4.0
+
+
+def test_between_frames():
+    motion, path = panda_motion(0.001)
+    turned = path.copy()
+    turned[:, :3, :3] = Rotation.from_rotvec(np.radians(10) * np.arange(FRAMES)[:, None] * [0, 0, 1]).as_matrix()
+    motion = motion.replace(T_world_object=turned, contact_phase=np.linspace(0, 1, FRAMES))
+    same = at_frames(motion, np.arange(FRAMES, dtype=float))
+    for name in ("qpos", "T_world_palm", "T_world_object", "contact_phase"):
+        assert getattr(same, name) == pytest.approx(getattr(motion, name), abs=1e-12)
+    assert same.qpos_target is None
+    between = at_frames(motion, np.array([-1.0, 2.25, 20.5, 99.0])).T_world_object
+    assert between is not None
+    yaw = Rotation.from_matrix(between[:, :3, :3]).as_euler("zyx", degrees=True)[:, 0]
+    assert yaw == pytest.approx([0.0, 22.5, -155.0, -90.0])
+    assert between[2, 2, 3] == pytest.approx((path[20, 2, 3] + path[21, 2, 3]) / 2)
+
+
+def test_real_refinement(store):
+    data, models = store
+    names = ["retargeted", "retargeted + causal", "retargeted + joint"]
+    options = {"excluded": ("made/5",), "parts": ["unseen"], "progress": False}
+    rows = evaluate_refinement(data, models, "release", ["panda"], variants=names, **options, workers=1)
+    assert [row["n"] for row in rows] == [1, 1, 1]
+    for row in rows[1:]:
+        assert row["ms_per_frame"] > 0
+        assert row["penetration_mean_mm"] is not None
+        assert row["motion_change_max_mm"] is not None
+    spread = evaluate_refinement(data, models, "release", ["panda"], variants=names[:1], **options, workers=2)
+    assert spread == rows[:1]
 
 
 def test_bad_requests_are_refused(store):
@@ -201,7 +241,7 @@ def test_files_agree(tmp_path):
             "contact_ratio_ci": [0.8, 0.9],
             "slip_mm_per_frame": None,
         }
-        for name, value in (("retargeted", 3.0), ("retargeted + refined", 0.75))
+        for name, value in (("retargeted", 3.0), ("retargeted + joint", 0.75))
     ]
     shown = text(rows)
     assert "3.00 [2.50, 3.25]" in shown

@@ -15,7 +15,10 @@ from unihm.refinement.frame import Scene, Terms, energy, make_system, minimize
 from unihm.refinement.surface_grid import make_grid, signed_distance
 
 REACH = 0.05
-OFF = {"contact": 0.0, "inside": 200.0, "clearance": 0.0, "table": 0.0, "apart": 0.0, "slip": 0.0, "reach": 0.03}
+OFF = {
+    "contact": 0.0, "inside": 200.0, "pad": 0.0, "clearance": 0.0, "table": 0.0, "above": 1e-3, "apart": 0.0,
+    "slip": 0.0, "reach": 0.03,
+}  # fmt: skip
 
 
 def ball(count: int = 2000, radius: float = 0.04, seed: int = 0):
@@ -75,9 +78,10 @@ def made(request):
     q = 0.5 * (hand.rest_qpos + 0.5 * (hand.chain.lower + hand.chain.upper))  # away from limits, where energies bend
     scene = Scene(
         R=np.array([[[0.0, 0, -1], [0, 1, 0], [1, 0, 0]]]), t=np.array([[0.06, 0, -0.02]]), q=q[None],
-        up=np.array([[0.0, 0, 1]]), height=np.array([0.05]), gate=np.array([0.7]), lower=hand.chain.lower,
+        up=np.array([[0.0, 0, 1]]), height=np.array([0.05]), gate=np.full((1, body.tips), 0.7), lower=hand.chain.lower,
         upper=hand.chain.upper, low=np.full((1, n), -0.5), high=np.full((1, n), 0.5),
-        anchor=0.02 * rng.normal(size=(body.tips, 3)), anchored=np.ones(body.tips),
+        anchor=0.02 * rng.normal(size=(1, body.tips, 3)), anchored=np.ones((1, body.tips)),
+        extra=np.zeros(1),
     )  # fmt: skip
     c = np.concatenate(
         [0.05 * rng.normal(size=PALM), 0.02 * rng.normal(size=nq) * (hand.chain.upper - hand.chain.lower)]
@@ -85,10 +89,10 @@ def made(request):
     return hand, body, make_pose(body), make_grid(*ball(), REACH), scene, c, make_system(n)
 
 
-@pytest.mark.parametrize("term", ["contact", "clearance", "table", "apart", "slip"])
+@pytest.mark.parametrize("term", ["contact", "pad", "clearance", "table", "apart", "slip"])
 def test_gradient_is_the_derivative(made, term):
     _, body, pose, grid, scene, c, system = made
-    terms = Terms(**{**OFF, term: 1e4})
+    terms = Terms(**{**OFF, term: 1e4, **({"contact": 1.0} if term == "pad" else {})})
     mean, precision = np.zeros_like(c), np.full(len(c), 10.0)
 
     def value(x, derive=False):
@@ -127,7 +131,9 @@ def test_fingertips_come_to_the_surface(made):
     x = zero.copy()
     cost, _, _ = minimize(body, pose, system, grid, terms, scene, 0, x, zero, precision, 100, 1e-4)
     assert (np.abs(x) <= 0.5).all()
-    place(body, pose, scene.R[0], scene.t[0], scene.q[0], x, scene.lower, scene.upper)
-    gap = np.linalg.norm(pose.p[: body.tips], axis=1) - 0.04 - body.radius[: body.tips]
+    energy(body, pose, grid, terms, scene, 0, x, zero, precision, False, system.H, system.g)
+    gap = pose.touch[:, 0]
     assert np.abs(gap[gap < terms.reach]).max(initial=0.0) < 5e-4
+    away = np.linalg.norm(pose.touch[:, 4:7], axis=1) - 0.04 - gap  # the part of the pad that touches lies on the ball
+    assert np.abs(away[gap < terms.reach]).max(initial=0.0) < 1e-3
     assert cost < energy(body, pose, grid, terms, scene, 0, zero, zero, precision, False, system.H, system.g)

@@ -116,7 +116,7 @@ def test_nothing_of_the_true_object_reaches_the_choice(monkeypatch, true_box, pe
     """The signature cannot take it, worlds hold the perceived one, what the motion carries of it changes nothing."""
     parameters = inspect.signature(best_of).parameters
     assert set(parameters) == {
-        "motions", "perceived", "task", "criterion", "friction", "table_height", "workers", "progress",
+        "motions", "perceived", "task", "criterion", "friction", "table_height", "hand", "workers", "progress",
     }  # fmt: skip
     assert parameters["perceived"].annotation == "Perceived"
     with pytest.raises(Exception, match="perceived"):

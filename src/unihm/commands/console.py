@@ -48,3 +48,14 @@ def check_writable(folder: Path) -> None:
     with atomic_path(probe):
         pass
     probe.unlink()
+
+
+def tried(facts: dict[str, Any] | None) -> list[str]:
+    """What a person wants to read of a choice in simulation (`simulation.choice.choose`)."""
+    if facts is None:
+        return []
+    result = "success" if facts["success"] else f"failed: {facts['reason']}"
+    lines = [f"{facts['task']} on the perceived object ({facts['criterion']}): {result}"]
+    if facts["candidates"] > 1:
+        lines.append(f"candidate {facts['chosen']} of {facts['candidates']}: {facts['why']}")
+    return lines

@@ -98,6 +98,83 @@ def data_retarget(
     report(facts, json, "\n".join([*lines, f"{seconds:.1f} s"]))
 
 
+def data_refine(
+    data: Path,
+    *,
+    models: Path | None = None,
+    hands: tuple[str, ...] = (),
+    candidates: int = 16,
+    criterion: str = "light",
+    mode: str = "joint",
+    split: str | None = None,
+    part: str | None = None,
+    limit: int | None = None,
+    workers: int | None = None,
+    engine: str = "process",
+    seed: int = 0,
+    force: bool = False,
+    json: bool = False,
+):
+    """Retargeted motions to physically checked ones: refined, varied until one holds the true object; to train on.
+
+    They lie under refined/ beside the retargeted ones, failures included, each with its success, the reason, the lowest
+    friction and the largest mass that it bears. Goes on where it was interrupted, and adds what is asked for next.
+
+    Args:
+        data: The store's folder, with motions from `unihm data retarget`.
+        models: Folder of the objects' true meshes, <object>/mesh_simplified.obj.
+        hands: Hands, by name or folder; default: all that the store has motions of.
+        candidates: Motions tried at most for a recording: the refined one, then variations of it.
+        criterion: When the object counts as held: light (1 s, no pushes), full, or hard.
+        mode: Of refinement: joint or causal.
+        split: Only recordings of this split: release, unihm, s0, s1 or s3.
+        part: Of the split: train (default), validation, test; for release also seen and unseen.
+        limit: At most this many recordings, spread evenly over the others.
+        workers: How many work side by side; default: all cores, or the whole Ray cluster.
+        engine: process (this machine) or ray (pip install 'unihm[ray]').
+        seed: Of the variations.
+        force: Replace what is there. Without it, motions that were made with other settings are refused.
+        json: Print the figures as JSON.
+    """
+    import time
+    from dataclasses import asdict
+
+    from unihm.datasets.manifest import hands_in, read_manifest
+    from unihm.datasets.workers import check_workers
+    from unihm.physical_data import PhysicalRefining, refine_store
+
+    check_workers(workers, engine)
+    if models is None:
+        raise ValueError("--models needs the folder of the objects' meshes, <object>/mesh_simplified.obj.")
+    read_manifest(data)
+    refining = PhysicalRefining(candidates=candidates, criterion=criterion, mode=mode, seed=seed)
+    ids = _ids(data, split, part, limit)
+    names = [name for words in hands for name in words.split(",") if name] or list(hands_in(data))
+    if not names:
+        raise ValueError(f"'{data}' holds motions of no hand; make some with 'unihm data retarget'.")
+    start = time.perf_counter()
+    done = refine_store(data, names, refining, models, ids=ids, workers=workers, engine=engine, force=force)
+    seconds = time.perf_counter() - start
+    lines = []
+    for row in done:
+        share = f"{row.success} of {row.episodes} succeed" + (" (complete before)" if row.kept else "")
+        failed = ", ".join(f"{reason} {count}" for reason, count in row.reasons.items())
+        lines.append(f"{row.hand}: {share}, {row.success_first} unvaried" + (f"; {failed}" if failed else ""))
+        lines += [f"  skipped {count}: {reason}" for reason, count in row.skipped.items()]
+    leaning = done[0].leaning
+    lines += [f"left out: {leaning} recordings that start leaning on something unrecorded"] if leaning else []
+    facts = {
+        "data": str(data),
+        "criterion": criterion,
+        "candidates": candidates,
+        "mode": mode,
+        "seed": seed,
+        "seconds": round(seconds, 2),
+        "hands": [asdict(row) for row in done],
+    }
+    report(facts, json, "\n".join([*lines, f"{seconds:.1f} s"]))
+
+
 def data_info(data: Path, *, json: bool = False):
     """What an episode store holds.
 
@@ -108,6 +185,26 @@ def data_info(data: Path, *, json: bool = False):
     from unihm.datasets.summary import info
 
     report(info(data), json)
+
+
+def _ids(data: Path, split: str | None, part: str | None, limit: int | None) -> list[str] | None:
+    """The episodes that are asked for; None for all."""
+    from unihm.datasets.episode_store import episode_table
+    from unihm.datasets.splits import split as split_ids
+
+    if part is not None and split is None:
+        raise ValueError("--part needs the split that it is a part of, --split release.")
+    if limit is not None and limit < 1:
+        raise ValueError(f"--limit is {limit}, expected at least 1.")
+    if split is None and limit is None:
+        return None
+    records = episode_table(data)
+    ids = [record.id for record in records] if split is None else split_ids(split, part or "train", records)
+    if not ids:
+        raise ValueError(f"'{data}' holds no recording of part '{part or 'train'}' of split '{split}'.")
+    if limit is not None and limit < len(ids):
+        ids = [ids[round(k * (len(ids) - 1) / max(limit - 1, 1))] for k in range(limit)]
+    return ids
 
 
 def _retargeting(hands: tuple[str, ...], preset: str) -> tuple[list[str], Any]:

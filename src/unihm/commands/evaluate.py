@@ -106,7 +106,7 @@ def eval_refinement(
         split: Which recordings are held out.
         hand: Hands to evaluate.
         variants: Which motions: human, retargeted, generated, and the latter two with a way to refine them, such as
-            retargeted+refined. Default: all but generated ones.
+            retargeted+joint. Default: all but generated ones.
         workers: Processes; default: one a core. Times per frame are clean with 1.
         seed: Seed of the generation and of the intervals.
         quick: The same on a few recordings of two hands; labelled so.
@@ -132,6 +132,111 @@ def eval_refinement(
     if out is not None:
         write_tables(facts, out)
     report(facts, json, text(rows))
+
+
+def eval_simulation(
+    *,
+    data: Path,
+    models: Path,
+    split: str = "release",
+    parts: tuple[str, ...] = (),
+    hand: tuple[str, ...] = EIGHT,
+    variants: tuple[str, ...] = (),
+    task: str = "grab",
+    criterion: tuple[str, ...] = (),
+    friction: tuple[float, ...] = (0.8,),
+    noise: float = 0.0,
+    follow: bool = False,
+    cloud_noise: tuple[float, ...] = (0.0,),
+    repeats: int = 1,
+    hand_meshes: Path | None = None,
+    limit: int | None = None,
+    workers: int | None = None,
+    seed: int = 0,
+    quick: bool = False,
+    out: Path | None = None,
+    videos: bool = False,
+    json: bool = False,
+):
+    """Do motions of held-out recordings work? Success rates in physics, by hand, object, friction and criterion.
+
+    Every motion is executed on the true object; why the others failed is counted. What is listed several times
+    (variants, frictions, cloud noises) is also compared trial by trial with the first of its list (A - B). With --out,
+    single trials are kept in trials.jsonl, and the same command goes on where it was interrupted.
+
+    Args:
+        data: Episode store with retargeted motions, from `unihm data import`.
+        models: Folder of the true objects, <object>/mesh_simplified.obj.
+        split: Which recordings are held out.
+        parts: Parts of the split; default: its test parts.
+        hand: Hands to evaluate.
+        variants: Which motions: retargeted or generated, with a way to refine them (retargeted+joint), with the best
+            of N candidates that are tried on the perceived object (retargeted+joint+best-of-4). Default: retargeted,
+            alone and refined.
+        task: grab, place (where the recorded path ends) or slide.
+        criterion: grab: light, full, hard; place: full, strict; slide: full. Default: light full, else full.
+            Candidates are compared by the strictest of them.
+        friction: Sliding friction of every pair; several are compared.
+        noise: Displacement of the object: 1 means up to 2 cm along x and y and up to 10 degrees. The motion stays.
+        follow: The motion is moved with the displaced object, as if it had been planned where the object is.
+        cloud_noise: Noise on the points of the cloud that refinement sees, mm; several are compared.
+        repeats: Times that every recording is tried, each with other noise.
+        hand_meshes: Folder of official hands, <hand>/*.urdf: all is tried with their collision meshes as well.
+        limit: Recordings of each part, chosen evenly.
+        workers: Processes; default: one a core.
+        seed: Seed of noise, sensors, candidates, generation and intervals.
+        quick: The same on two recordings of each part and two hands; labelled so.
+        out: Folder for trials.jsonl, table.txt, table.csv, table.json and table.png.
+        videos: Film a success and a failure of each hand, to OUT/videos.
+        json: Print the rows as JSON.
+    """
+    import os
+
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # workers share the cores already
+    from unihm.evaluation.simulation import DEFAULT_VARIANTS, evaluate_simulation
+    from unihm.evaluation.simulation_options import SimulationOptions
+    from unihm.evaluation.simulation_tables import text, write_tables
+    from unihm.evaluation.variants import GENERATED
+
+    if out is not None:
+        check_writable(out)
+    options = SimulationOptions(
+        task=task,
+        criteria=criterion,
+        frictions=friction,
+        cloud_noise=cloud_noise,
+        noise=noise,
+        follow=follow,
+        repeats=repeats,
+        hand_meshes=hand_meshes,
+        limit=limit,
+        quick=quick,
+        seed=seed,
+    )
+    variants = variants or DEFAULT_VARIANTS
+    facts, weights = evaluation_facts(data, seed, quick), {}
+    if any(name.startswith(GENERATED) for name in variants):
+        from unihm.pipeline import Pipeline
+
+        pipeline = load_weights(Pipeline)
+        weights = {"generator": pipeline.generator, "tokenizer": pipeline.tokenizer}
+    table = evaluate_simulation(
+        data,
+        models,
+        split,
+        hand,
+        options,
+        variants=variants,
+        parts=parts,
+        out=out,
+        videos=videos,
+        workers=workers,
+        **weights,
+    )
+    facts = {**facts, **table.facts, "rows": table.rows}
+    if out is not None:
+        write_tables(facts, out)
+    report(facts, json, text(table.rows, facts))
 
 
 def evaluation_facts(data: Path | str, seed: int, quick: bool) -> dict[str, Any]:

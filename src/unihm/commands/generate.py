@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from unihm.commands.console import check_writable, load_weights, pixel, report, say
+from unihm.commands.console import check_writable, load_weights, pixel, report, say, tried
+
+if TYPE_CHECKING:
+    from unihm.pipeline import Trying
 
 DEMO_INSTRUCTION = "Lift the yellow bottle."
 
@@ -44,6 +49,10 @@ def generate(
     data: Path | None = None,
     generator: str = "qwen3-tiny",
     temperature: float | None = None,
+    candidates: int = 1,
+    simulate: bool = False,
+    criterion: str = "full",
+    workers: int = 1,
     seed: int = 0,
     out: Path | None = None,
     json: bool = False,
@@ -62,14 +71,20 @@ def generate(
         data: Episode store, when SCENE is an episode id; its true cloud, path and initial pose are then given.
         generator: Which generator writes the tokens.
         temperature: Of the token sampling; default: the generator's own.
-        seed: Seed of the token sampling.
+        candidates: Motions that are made, simulated on the object as it is perceived, and the best of them kept:
+            samples of the tokens with other seeds, or variations of one motion where the temperature is 0.
+        simulate: Simulate the motion on the perceived object and say whether it works, also where it is the only one.
+        criterion: How strictly: full, hard or light to lift; full or strict to move.
+        workers: Processes that simulate candidates.
+        seed: Seed of the token sampling, and of variations.
         out: Folder for the results; default out/<scene>-<hand>.
         json: Print the report as JSON.
     """
     from unihm.hands.hand import load_hand
     from unihm.perception.scene_files import load_scene
-    from unihm.pipeline import InitialPose, Pipeline, Stopwatch, plan_of_episode
+    from unihm.pipeline import InitialPose, Pipeline, Stopwatch, Trying, plan_of_episode
 
+    trying = Trying(candidates=candidates, simulate=simulate, criterion=criterion, workers=workers)
     model = load_hand(hand)
     start = None if initial_pose is None else InitialPose.load(initial_pose, model)
     folder = out or Path("out") / f"{Path(scene).name or 'scene'}-{model.name}"
@@ -84,21 +99,24 @@ def generate(
             recorded = read_motions(data, model.name, [scene])[scene]
             start = InitialPose(T_world_palm=recorded.T_world_palm[0], qpos=recorded.qpos[0])
         pipeline = load_weights(lambda: Pipeline(generator_name=generator))
-        result = pipeline.follow(plan, model, start, temperature=temperature, seed=seed)
+        with _counted(trying) as counting:
+            result = pipeline.follow(plan, model, start, temperature=temperature, seed=seed, trying=counting)
     else:
         watch = Stopwatch()
         with watch("read"):
             image = load_scene(scene)
         pipeline = load_weights(lambda: Pipeline(generator_name=generator))
-        result = pipeline.generate(
-            image,
-            instruction,
-            model,
-            point=None if point is None else pixel(point),
-            initial_pose=start,
-            temperature=temperature,
-            seed=seed,
-        )
+        with _counted(trying) as counting:
+            result = pipeline.generate(
+                image,
+                instruction,
+                model,
+                point=None if point is None else pixel(point),
+                initial_pose=start,
+                temperature=temperature,
+                seed=seed,
+                trying=counting,
+            )
         result.report["seconds"] = {**watch.seconds, **result.report["seconds"]}
     _write_result(result, folder)
     report({**result.report, "out": str(folder)}, json, _summary(result.report, folder))
@@ -140,6 +158,17 @@ def plan(scene: str, instruction: str, *, point: str | None = None, out: Path | 
     report(facts, json)
 
 
+@contextmanager
+def _counted(trying: Trying) -> Iterator[Trying]:
+    """The same with a progress bar."""
+    from dataclasses import replace
+
+    from tqdm import tqdm
+
+    with tqdm(desc="candidates", total=trying.candidates, unit="motion", disable=None, delay=2) as bar:
+        yield replace(trying, progress=lambda done: bar.update(done - bar.n))
+
+
 def _write_result(result: Any, folder: Path) -> None:
     """Everything that `generate` made, as files."""
     from unihm import viewer
@@ -163,6 +192,7 @@ def _summary(report: dict[str, Any], folder: Path) -> str:
         [
             f"{report['task']}: {report['hand']}, {report['frames']} frames, {report['tokens']} tokens",
             f"opposing fingertips to the object at the moment of lift: {opposing}",
+            *tried(report.get("simulation")),
             f"seconds: {times} (total {sum(report['seconds'].values()):.2f})",
             f"wrote {folder}/motion.npz, motion.html, report.json",
         ]

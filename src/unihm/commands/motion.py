@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from unihm.commands.console import load_weights, report, say
+from unihm.commands.console import load_weights, report, say, tried
 
 
 def retarget(
@@ -168,29 +168,87 @@ def tokens(motion: Path, *, decode: str | None = None, out: Path | None = None, 
     report(facts, json, "\n".join(lines))
 
 
-def refine(motion: Path, *, object: Path | None = None, out: Path | None = None, json: bool = False):
-    """Touch the object without piercing it (Algorithm 1).
+def refine(
+    motion: Path,
+    *,
+    object: Path | None = None,
+    mode: str = "joint",
+    timing: bool = True,
+    candidates: int = 1,
+    task: str = "grab",
+    criterion: str = "full",
+    workers: int = 1,
+    seed: int = 0,
+    out: Path | None = None,
+    json: bool = False,
+):
+    """Touch the object without piercing it, and hold it (Algorithm 1, or the whole motion at once).
 
     Args:
         motion: A motion .npz with an object path.
         object: The object's surface in its own frame: a mesh, or points .xyz; default: the motion's own cloud.
+        mode: joint (the whole motion at once) or causal (the paper's, frame by frame).
+        timing: Let the motion take longer where limits or the grasp need it; --no-timing keeps its frames.
+        candidates: Motions that are simulated on the cloud, closed: the refined one and variations; the best is kept.
+        task: Of the candidates: grab, place, pull or push (over the table).
+        criterion: How strictly: full, hard or light to grab; full or strict to place.
+        workers: Processes that simulate candidates.
+        seed: Of the variations.
         out: The refined motion; default beside the input, <motion>-refined.npz.
         json: Print the figures as JSON.
     """
-    from unihm.hands.hand import load_hand
+    from unihm.hands.description import describe_hand
+    from unihm.refinement import MODES, RefinementConfig
     from unihm.refinement import refine as refine_motion
+    from unihm.registry import unknown_name
     from unihm.schema.motion import HandMotion
 
+    if mode not in MODES:
+        raise unknown_name("--mode", mode, MODES)
+    if candidates < 1:
+        raise ValueError(f"candidates is {candidates}, expected at least 1.")
+    if workers < 1:
+        raise ValueError(f"workers is {workers}, expected at least 1.")
+    tasks = {"grab": "grab", "place": "place", "pull": "slide", "push": "slide"}
+    if task not in tasks:
+        raise unknown_name("--task", task, tasks)
     source = HandMotion.load(motion)
     if object is not None:
         from unihm.geometry.surface import load_surface
 
         points, normals = load_surface(object)
         source = source.replace(object_points=points, object_normals=normals)
-    refined, figures = refine_motion(source, load_hand(source.hand))
+    thing = None
+    if candidates > 1:
+        from unihm.simulation.choice import check_choice, perceived_of_motion
+
+        thing = perceived_of_motion(source)
+        check_choice(source, thing, tasks[task], criterion)
+    hand = describe_hand(source.hand)
+    refined, figures = refine_motion(source, hand, mode=mode, config=RefinementConfig(timing=timing))
+    facts: dict[str, Any] = {**vars(figures)}
+    if thing is not None:
+        from tqdm import tqdm
+
+        from unihm.simulation.candidates import candidates as varied
+        from unihm.simulation.choice import choose
+
+        motions = varied(refined, candidates, seed)
+        with tqdm(desc="candidates", total=candidates, unit="motion", disable=None, delay=2) as bar:
+            best, facts["simulation"] = choose(
+                motions,
+                thing,
+                tasks[task],
+                criterion=criterion,
+                workers=workers,
+                progress=lambda done: bar.update(done - bar.n),
+            )
+        refined = motions[best]
     path = out or motion.with_name(f"{motion.stem}-refined.npz")
     refined.save(path)
-    report({**vars(figures), "out": str(path)}, json)
+    facts["out"] = str(path)
+    lines = [f"{name}: {value}" for name, value in facts.items() if name not in ("simulation", "frame_of")]
+    report(facts, json, "\n".join([*lines[:-1], *tried(facts.get("simulation")), lines[-1]]))
 
 
 def view(

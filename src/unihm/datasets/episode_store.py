@@ -3,6 +3,7 @@
     manifest.json                    what was imported, what was left out and why
     episodes/<fingerprint>-*.parquet schema.Episode, see `episode_rows` for the columns
     motions/<hand>.parquet           joint positions and palm path of one hand, see `motion_store`
+    refined/<hand>.parquet           the same, refined and checked in simulation, see `unihm.physical_data`
 
 The manifest is written last and names the shards: until it is there, the old episodes stay valid.
 """
@@ -28,7 +29,7 @@ from unihm.datasets.episode_rows import (
     records_from_table,
     table_from_episodes,
 )
-from unihm.datasets.manifest import KIND, MANIFEST, VERSION, hands_in, motion_path, read_manifest
+from unihm.datasets.manifest import KIND, MANIFEST, MOTIONS, REFINED, VERSION, hands_in, motion_path, read_manifest
 from unihm.datasets.parquet import read_table, write_table
 from unihm.schema.episode import Episode
 from unihm.schema.storage import write_json
@@ -89,8 +90,9 @@ def write_episodes(
     if old is not None and old["fingerprint"] != manifest["fingerprint"]:
         for shard in old["shards"]:
             (folder / shard["file"]).unlink(missing_ok=True)
-        for hand in hands_in(folder):
-            motion_path(folder, hand).unlink()
+        for kind in (MOTIONS, REFINED):
+            for hand in hands_in(folder, kind):
+                motion_path(folder, hand, kind).unlink()
     return manifest
 
 

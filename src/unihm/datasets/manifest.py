@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 VERSION = 1
 KIND = "unihm_dataset"
 MANIFEST = "manifest.json"
-_MOTIONS = "motions"
+MOTIONS, REFINED = "motions", "refined"
+"""Kinds of motions: retargeted as recorded, and refined and checked in simulation; the folders that they lie in."""
 
 
 def read_manifest(folder: str | Path) -> dict[str, Any]:
@@ -37,11 +40,29 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
     return manifest
 
 
-def hands_in(folder: str | Path) -> tuple[str, ...]:
+def hands_in(folder: str | Path, kind: str = MOTIONS) -> tuple[str, ...]:
     """Names of the hands that the store has motions of."""
-    return tuple(sorted(path.stem for path in (Path(folder) / _MOTIONS).glob("[!.]*.parquet")))
+    return tuple(sorted(path.stem for path in (Path(folder) / kind).glob("[!.]*.parquet")))
 
 
-def motion_path(folder: str | Path, hand: str) -> Path:
+def motion_path(folder: str | Path, hand: str, kind: str = MOTIONS) -> Path:
     """Where one hand's motions lie."""
-    return Path(folder) / _MOTIONS / f"{hand}.parquet"
+    return Path(folder) / kind / f"{hand}.parquet"
+
+
+@contextmanager
+def alone(folder: str | Path) -> Iterator[None]:
+    """Refuse a second run that makes motions of the same store; the lock ends with the process, however that ends."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: two runs at once are the user's to avoid
+        yield
+        return
+    path = motion_path(folder, "any").with_name(".lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"Another run is retargeting or refining '{folder}'; wait for its end.") from None
+        yield

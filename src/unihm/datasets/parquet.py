@@ -50,7 +50,8 @@ def array_column(arrays: Sequence[np.ndarray | None], kind: pa.DataType) -> pa.A
     if not pa.types.is_list(kind):
         return values
     offsets = np.cumsum([0, *(0 if a is None else len(a) for a in arrays)], dtype=np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), values, mask=pa.array([a is None for a in arrays]))
+    missing = pa.array([a is None for a in arrays], type=pa.bool_())
+    return pa.ListArray.from_arrays(pa.array(offsets), values, mask=missing)
 
 
 def check_shape(array: np.ndarray, kind: pa.DataType, what: str) -> None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from tqdm import tqdm
 
 from unihm.datasets.episode_store import episode_table, read_keypoints
 from unihm.datasets.made_with import differences
-from unihm.datasets.manifest import hands_in, motion_path, read_manifest
+from unihm.datasets.manifest import alone, hands_in, read_manifest
 from unihm.datasets.motion_parts import MotionParts, remove_parts
 from unihm.datasets.motion_rows import motion_table
 from unihm.datasets.motion_store import motion_header, motion_ids
@@ -80,7 +79,7 @@ def retarget_store(
     folder = Path(folder)
     described = {hand: retargeting.describe(hand) for hand in hands}
     read_manifest(folder)
-    with _alone(folder):
+    with alone(folder):
         todo = {}
         for hand, (name, made_with) in described.items():
             if force or not _complete(folder, name, made_with):
@@ -203,21 +202,3 @@ def _summary(folder: Path, hand: str, seconds: float | None) -> RetargetedHand:
         unconverged=motion_header(folder, hand).get("unconverged"),
         seconds=None if seconds is None else round(seconds, 3),
     )
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Refuse a second run on the same store; the lock ends with the process, however that ends."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: two runs at once are the user's to avoid
-        yield
-        return
-    path = motion_path(folder, "any").with_name(".lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"Another run is retargeting '{folder}'; wait for its end.") from None
-        yield

@@ -11,8 +11,8 @@ import numpy as np
 
 from unihm.datasets.episode_rows import EpisodeRecord
 from unihm.datasets.episode_store import episode_table
-from unihm.datasets.manifest import hands_in, read_manifest
-from unihm.datasets.motion_store import motion_header, motion_ids
+from unihm.datasets.manifest import REFINED, hands_in, read_manifest
+from unihm.datasets.motion_store import motion_header, motion_ids, read_checks
 
 _EXAMPLES = 3
 
@@ -47,16 +47,35 @@ def summarise(records: Sequence[EpisodeRecord]) -> dict[str, Any]:
 
 
 def info(folder: str | Path) -> dict[str, Any]:
-    """What a store holds, as plain values: counts, hours, hands, objects, statistics and examples."""
+    """What a store holds, as plain values: counts, hours, hands, objects, statistics and examples; what was refined."""
     manifest = read_manifest(folder)
     headers = {hand: motion_header(folder, hand) for hand in hands_in(folder)}
     return {
         **summarise(episode_table(folder)),
         "hands": {hand: len(motion_ids(folder, hand)) for hand in headers},
         "motions": {hand: {"digest": h["digest"], **_brief(h["made_with"])} for hand, h in headers.items()},
+        "refined": {hand: _refined(folder, hand) for hand in hands_in(folder, REFINED)},
         "skipped": {reason: len(ids) for reason, ids in manifest["skipped"].items()},
         "options": manifest["options"],
         "fingerprint": manifest["fingerprint"],
+    }
+
+
+def _refined(folder: str | Path, hand: str) -> dict[str, Any]:
+    """How many of a hand's refined motions succeed, what they bear, and how they were made."""
+    header, checks = motion_header(folder, hand, kind=REFINED), list(read_checks(folder, hand).values())
+    good = [check for check in checks if check.success]
+    return {
+        "motions": len(checks),
+        "success": len(good),
+        "success_share": round(len(good) / len(checks), 3) if checks else None,
+        "criterion": _counts(check.criterion for check in checks),
+        "reasons": _counts(check.reason for check in checks if not check.success),
+        "friction_margin": _counts(str(check.friction_margin) for check in good),
+        "mass_margin": _counts(str(check.mass_margin) for check in good),
+        "skipped": len(header.get("skipped", {})),
+        "digest": header["digest"],
+        **_brief(header["made_with"]),
     }
 
 

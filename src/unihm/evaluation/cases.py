@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 
 from unihm.contact_phases import contact_phase, lift_frame
-from unihm.datasets.motion_store import attach
+from unihm.datasets.episode_store import episode_table, read_episodes
+from unihm.datasets.motion_store import attach, motion_ids
+from unihm.datasets.splits import split as split_ids
 from unihm.evaluation.motion_metrics import Track
 from unihm.evaluation.references import Given
+from unihm.evaluation.trained_on import refuse_trained_on
 from unihm.generation.base import GenerationRequest, Generator
 from unihm.hands.hand import HandModel, load_hand
 from unihm.kinematics.keypoints import WRIST, palm_frame
@@ -42,6 +46,78 @@ class Case:
     """What a prediction is compared with."""
     given: Given
     """What a reference may know of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOut:
+    """The recordings that something is evaluated on."""
+
+    of_part: Mapping[str, tuple[str, ...]]
+    """Part of the split to episode ids, object by object."""
+    episodes: Mapping[str, Episode]
+    """By id."""
+    left_out: tuple[str, ...]
+    """Ids of the parts that were excluded by name."""
+
+
+def held_out(
+    data: str | Path,
+    split: str,
+    parts: Sequence[str],
+    hands: Sequence[str],
+    *,
+    excluded: Collection[str] = (),
+    count: int | None = None,
+    generates: bool = False,
+    generator: CodeWriter | None = None,
+    tokenizer: Tokenizer | None = None,
+) -> HeldOut:
+    """Read what is held out, and see that it is.
+
+    Args:
+        data: Episode store with motions of `hands`.
+        split: A key of `datasets.splits.SPLITS`.
+        parts: Parts of it.
+        hands: Names of hands.
+        excluded: Episodes that are left out.
+        count: Only so many of each part, chosen evenly.
+        generates: Whether motions are generated; the weights must then not have been trained on these recordings.
+        generator: The one that generates.
+        tokenizer: Decodes its codes.
+
+    Raises:
+        ValueError: A name does not exist, a part is empty or has no motion of a hand, or motions shall be generated
+            without a generator or for recordings that it was trained on.
+    """
+    records = episode_table(data)
+    of_part = {part: split_ids(split, part, records) for part in parts}
+    if generates:
+        if generator is None or tokenizer is None:
+            raise ValueError("Generated variants need a generator and a tokenizer.")
+        recordings = {record.id: record.recording for record in records}
+        tested = {recordings[name] for ids in of_part.values() for name in ids}
+        card = getattr(generator, "card", None) or {}
+        refuse_trained_on(tested, {"tokenizer": tokenizer.card, "generator": card})
+    left_out = tuple(name for ids in of_part.values() for name in ids if name in excluded)
+    of_part = {part: [name for name in ids if name not in excluded] for part, ids in of_part.items()}
+    if count is not None:
+        of_part = {part: evenly(ids, count) for part, ids in of_part.items()}
+    known = {name: set(motion_ids(data, name)) for name in hands}
+    for part, ids in of_part.items():
+        if not ids:
+            raise ValueError(f"'{data}' holds no recording of part '{part}' of split '{split}'.")
+        for name, own in known.items():
+            if own.isdisjoint(ids):
+                raise ValueError(f"'{data}' holds no motion of '{name}' for part '{part}' of split '{split}'.")
+    wanted = [name for ids in of_part.values() for name in ids]
+    episodes = {episode.id: episode for episode in read_episodes(data, wanted)}
+    by_object = {part: tuple(sorted(ids, key=lambda i: (episodes[i].object_name, i))) for part, ids in of_part.items()}
+    return HeldOut(of_part=by_object, episodes=episodes, left_out=left_out)
+
+
+def part_label(split: str, part: str) -> str:
+    """How a part of a split is called in a table's column ``split``."""
+    return split if part == "test" else f"{split}/{part}"
 
 
 def case_of(episode: Episode, motion: HandMotion, hand: HandModel) -> Case:
@@ -115,6 +191,14 @@ def generate_motion(
         object_normals=case.episode.object_normals,
         contact_phase=contact_phase(len(given), given.lift_frame),
     )
+
+
+def generated_for(
+    episode: Episode, motion: HandMotion, hand: HandModel, generator: CodeWriter, tokenizer: Tokenizer, seed: int
+) -> HandMotion:
+    """`generate_motion` for a recording, by the first of its instructions."""
+    case = case_of(episode, motion, hand)
+    return generate_motion(case, generator, tokenizer, instruction=episode.instructions[0], seed=seed)
 
 
 @lru_cache

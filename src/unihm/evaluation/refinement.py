@@ -2,8 +2,10 @@
 
 A row says for one part of a split, one hand and one variant of its motions how deep they pierce, how often they hold,
 how much they slip (`physical_metrics`). The recorded person stands beside the hands. A variant is where a motion comes
-from, alone or with a way to refine it: ``retargeted``, ``retargeted + refined``. New ways are one line in
-`REFINEMENTS`. The object in the file is what is measured; refinement sees the motion's cloud only.
+from, alone or with a way to refine it: ``retargeted``, ``retargeted + joint``. New ways are one line in
+`variants.REFINEMENTS`. The object in the file is what is measured; refinement sees the motion's cloud only. Refinement
+may stretch a motion in time: the path that it was given is then stretched with it, and each frame is compared with the
+one that it came from.
 """
 
 from __future__ import annotations
@@ -19,18 +21,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from scipy.spatial.transform import Rotation, Slerp
 from tqdm import tqdm
 
-from unihm.datasets.episode_store import episode_table, read_episodes
-from unihm.datasets.motion_store import attach, motion_ids, read_motions
-from unihm.datasets.splits import split as split_ids
-from unihm.evaluation.cases import RECORDED_HAND, CodeWriter, case_of, evenly, generate_motion, hand_of_process
+from unihm.datasets.motion_store import attach, read_motions
+from unihm.evaluation.cases import RECORDED_HAND, CodeWriter, generated_for, hand_of_process, held_out, part_label
 from unihm.evaluation.generation import TEST_PARTS
 from unihm.evaluation.intervals import clustered_mean
 from unihm.evaluation.physical_metrics import METRICS, human_metrics, motion_change, physical_metrics
-from unihm.evaluation.trained_on import refuse_trained_on
+from unihm.evaluation.variants import GENERATED, HUMAN, REFINEMENTS, RETARGETED, spelled
 from unihm.geometry.mesh_distance import MeshDistance
-from unihm.hands.hand import HandModel, load_hand
+from unihm.hands.hand import load_hand
 from unihm.processes import spread
 from unihm.refinement import refine
 from unihm.registry import unknown_name
@@ -40,10 +42,6 @@ from unihm.simulation.object_surface import read_surface
 from unihm.simulation.ycb import LEANING, ycb_mesh
 from unihm.tokenizer.tokenizer import Tokenizer
 
-REFINEMENTS: Mapping[str, Mapping[str, Any]] = {"refined": {}}
-"""Ways to refine, and the options of `refinement.refine` that they are."""
-
-HUMAN, RETARGETED, GENERATED = "human", "retargeted", "generated"
 VARIANTS = (HUMAN, *(base + way for base in (RETARGETED, GENERATED) for way in ("", *(f" + {r}" for r in REFINEMENTS))))
 """All variants. ``human`` is the recorded person, who is measured once, not for every hand."""
 DEFAULT_VARIANTS = tuple(name for name in VARIANTS if not name.startswith(GENERATED))
@@ -115,37 +113,25 @@ def evaluate_refinement(
         ValueError: A name does not exist, a part is empty, an object's file is missing, or a generated variant is
             asked for without a generator or of recordings that it was trained on.
     """
-    variants = tuple(dict.fromkeys(" + ".join(word.strip() for word in name.split("+")) for name in variants))
+    variants = spelled(variants)
     for name in variants:
         if name not in VARIANTS:
             raise unknown_name("Variant", name, VARIANTS)
-    records = episode_table(data)
-    of_part = {part: split_ids(split, part, records) for part in parts or TEST_PARTS.get(split, ("test",))}
     generates = any(name.startswith(GENERATED) for name in variants)
-    if generates:
-        if generator is None or tokenizer is None:
-            raise ValueError("Generated variants need a generator and a tokenizer.")
-        recordings = {record.id: record.recording for record in records}
-        tested = {recordings[name] for ids in of_part.values() for name in ids}
-        card = getattr(generator, "card", None) or {}
-        refuse_trained_on(tested, {"tokenizer": tokenizer.card, "generator": card})
-    of_part = {part: [name for name in ids if name not in excluded] for part, ids in of_part.items()}
-    if quick:
-        of_part = {part: evenly(ids, _QUICK) for part, ids in of_part.items()}
-        hands = hands[:_QUICK_HANDS]
-    known = {name: set(motion_ids(data, name)) for name in hands}
-    for part, ids in of_part.items():
-        if not ids:
-            raise ValueError(f"'{data}' holds no recording of part '{part}' of split '{split}'.")
-        for name, own in known.items():
-            if own.isdisjoint(ids):
-                raise ValueError(f"'{data}' holds no motion of '{name}' for part '{part}' of split '{split}'.")
-    wanted = [name for ids in of_part.values() for name in ids]
-    episodes = {episode.id: episode for episode in read_episodes(data, wanted)}
+    hands = hands[:_QUICK_HANDS] if quick else hands
+    held = held_out(
+        data,
+        split,
+        parts or TEST_PARTS.get(split, ("test",)),
+        hands,
+        excluded=excluded,
+        count=_QUICK if quick else None,
+        generates=generates,
+        generator=generator,
+        tokenizer=tokenizer,
+    )
+    of_part, episodes = held.of_part, held.episodes
     meshes = {e.object_name: ycb_mesh(models, e.object_name) for e in episodes.values()}
-
-    # Object by object, so that what a process has learned of a mesh serves the next recording.
-    of_part = {part: sorted(ids, key=lambda i: (episodes[i].object_name, i)) for part, ids in of_part.items()}
 
     def task(part: str, i: str, hand: str, motions: Mapping[str, HandMotion], which: Sequence[str]) -> _Task:
         mesh = meshes[episodes[i].object_name]
@@ -165,12 +151,14 @@ def evaluate_refinement(
                         continue
                     found = {RETARGETED: attach(motions[i], episodes[i])}
                     if generates and generator is not None and tokenizer is not None:
-                        found[GENERATED] = _generated(episodes[i], found[RETARGETED], model, generator, tokenizer, seed)
+                        found[GENERATED] = generated_for(
+                            episodes[i], found[RETARGETED], model, generator, tokenizer, seed
+                        )
                     yield task(part, i, name, found, of_hands)
 
     skipped: dict[tuple[str, str], int] = defaultdict(int)
     table: dict[tuple[str, str, str], list[tuple[str, dict[str, float]]]] = defaultdict(list)
-    total = (len(hands) + (HUMAN in variants)) * len(wanted)
+    total = (len(hands) + (HUMAN in variants)) * sum(map(len, of_part.values()))
     # torch's own threads would only hinder those of the others
     pool = spread(_measure, workers or os.cpu_count() or 1, initializer=torch.set_num_threads, initargs=(1,))
     with pool as measured, tqdm(total=total, unit="seq", disable=None if progress else True) as bar:
@@ -181,24 +169,11 @@ def evaluate_refinement(
                 table[done.part, done.hand, variant].append((done.episode.object_name, values))
     rows = []
     for part in of_part:
-        label = split if part == "test" else f"{split}/{part}"
         for (of, hand, variant), members in table.items():
             if of == part:
-                first = {"split": label, "hand": hand, "variant": variant, "n": len(members)}
+                first = {"split": part_label(split, part), "hand": hand, "variant": variant, "n": len(members)}
                 rows.append({**first, "skipped": skipped[part, hand], **_summary(members, seed)})
     return rows
-
-
-def _generated(
-    episode: Episode,
-    motion: HandMotion,
-    hand: HandModel,
-    generator: CodeWriter,
-    tokenizer: Tokenizer,
-    seed: int,
-) -> HandMotion:
-    case = case_of(episode, motion, hand)
-    return generate_motion(case, generator, tokenizer, instruction=episode.instructions[0], seed=seed)
 
 
 def _measure(task: _Task) -> Measured:
@@ -207,18 +182,55 @@ def _measure(task: _Task) -> Measured:
     if task.variants == (HUMAN,):
         episode, human = task.episode, hand_of_process(RECORDED_HAND).description
         return [(HUMAN, human_metrics(episode.keypoints_world, episode.T_world_object, mesh, human, episode.fps))]
-    hand, found = hand_of_process(task.hand), []
+    hand, found = hand_of_process(task.hand).description, []
     for variant in task.variants:
         base, _, way = variant.partition(" + ")
         motion = task.motions[base]
+        path = task.episode.T_world_object
         extra: dict[str, float] = {}
         if way:
             refined, report = refine(motion, hand, **REFINEMENTS[way])
-            extra = {**motion_change(motion, refined), "ms_per_frame": report.ms_per_frame}
+            before = at_frames(motion, np.array(report.frame_of))
+            extra = {**motion_change(before, refined), "ms_per_frame": report.ms_per_frame}
             motion = refined
-        path = task.episode.T_world_object
-        found.append((variant, {**physical_metrics(motion, hand.description, mesh, given_path=path), **extra}))
+            if len(motion) != len(path):
+                assert motion.T_world_object is not None
+                path = motion.T_world_object
+        found.append((variant, {**physical_metrics(motion, hand, mesh, given_path=path), **extra}))
     return found
+
+
+def at_frames(motion: HandMotion, frames: Float[np.ndarray, " n"]) -> HandMotion:
+    """A motion between its frames: positions linearly, orientations along the shortest arc.
+
+    Args:
+        motion: The motion.
+        frames: Where it is wanted, counted in its own frames; beyond the ends the first or last.
+    """
+    frames = np.clip(np.asarray(frames, dtype=np.float64), 0, len(motion) - 1)
+
+    def between(values: np.ndarray | None) -> np.ndarray | None:
+        if values is None:
+            return None
+        flat = values.reshape(len(values), -1)
+        mixed = np.stack([np.interp(frames, np.arange(len(flat)), column) for column in flat.T], axis=1)
+        return mixed.reshape(len(frames), *values.shape[1:])
+
+    def poses(T: np.ndarray | None) -> np.ndarray | None:
+        if T is None or len(T) == 1:
+            return None if T is None else np.repeat(T, len(frames), axis=0)
+        mixed = between(T)
+        assert mixed is not None
+        mixed[:, :3, :3] = Slerp(np.arange(len(T)), Rotation.from_matrix(T[:, :3, :3]))(frames).as_matrix()
+        return mixed
+
+    return motion.replace(
+        qpos=between(motion.qpos),
+        qpos_target=between(motion.qpos_target),
+        T_world_palm=poses(motion.T_world_palm),
+        T_world_object=poses(motion.T_world_object),
+        contact_phase=between(motion.contact_phase),
+    )
 
 
 def _summary(members: Sequence[tuple[str, Mapping[str, float]]], seed: int) -> dict[str, Any]:

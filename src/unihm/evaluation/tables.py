@@ -103,13 +103,15 @@ def _cell(row: Row, column: str, decimals: int | None) -> str:
 
 
 def _csv(rows: Sequence[Row]) -> str:
-    """One line a row; an interval becomes the two columns ``*_ci_low`` and ``*_ci_high``."""
+    """One line a row; an interval becomes the columns ``*_ci_low`` and ``*_ci_high``, counts one column each."""
     flat = []
     for row in rows:
         line: dict[str, Any] = {}
         for name, value in row.items():
             if name.endswith(_CI):
                 line[f"{name}_low"], line[f"{name}_high"] = value
+            elif isinstance(value, Mapping):
+                line |= {f"{name}_{key}".replace(" ", "_"): item for key, item in value.items()}
             else:
                 line[name] = value
         flat.append(line)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from unihm.geometry import solids
 from unihm.hands.description import Primitive
 
 if TYPE_CHECKING:  # spheres are also wanted where torch is not
@@ -17,6 +19,8 @@ if TYPE_CHECKING:  # spheres are also wanted where torch is not
     from unihm.hands.hand import HandModel
 
 _OVERLAP = 1.5  # spheres stand this many radii apart, which leaves dents of a third of a radius between them
+_SMALL = 3e-3  # m, radius of the spheres that reach into edges
+_SPACING = 8e-3  # m between them
 _LEAST_STEP = 0.02  # m: thin plates are covered more coarsely, not by hundreds of small spheres
 
 
@@ -44,6 +48,40 @@ def solid_spheres(geometry: Sequence[Primitive]) -> tuple[list[int], list[Float[
             centres.append(shape.T_link_shape[:3, :3] @ centre + shape.T_link_shape[:3, 3])
             radii.append(radius)
     return links, centres, radii
+
+
+@lru_cache(maxsize=1024)
+def covering_spheres(kind: str, size: tuple[float, ...]) -> Float[np.ndarray, "n 4"]:
+    """Spheres within a solid that reach to its edges: centres in its frame and radii, m.
+
+    A box holds those of `solid_spheres` and small ones over its surface: what is flat or round is kept out of all of
+    it, what is sharp may reach a few millimetres between them.
+
+    Args:
+        kind: ``sphere``, ``cylinder`` or ``box``.
+        size: See `Primitive.size`.
+    """
+    if kind == "sphere":
+        return np.array([[0.0, 0.0, 0.0, size[0]]])
+    if kind == "cylinder":
+        radius, length = size
+        half = max(length / 2 - radius, 0.0)
+        count = 1 + math.ceil(2 * half / radius)
+        z = np.linspace(-half, half, count) if count > 1 else np.zeros(1)
+        inner = np.column_stack([np.zeros((count, 2)), z, np.full(count, radius)])
+        # the rim, where nothing rounds the end: links are cylinders that end in spheres, so that few spheres do
+        ring = np.linspace(0, 2 * np.pi, 8, endpoint=False)
+        rim = min(_SMALL, radius, length / 2)
+        circle = (radius - rim) * np.column_stack([np.cos(ring), np.sin(ring)])
+        ends = [np.column_stack([circle, np.full(8, side * (length / 2 - rim))]) for side in (-1, 1)]
+        return np.concatenate([inner, np.column_stack([np.concatenate(ends), np.full(16, rim)])])
+    thin = min(size) / 2
+    inner = _grid(thin, np.array(size))
+    small = min(_SMALL, thin)
+    shell = solids.surface_points("box", tuple(max(s - 2 * small, 0.0) for s in size), _SPACING)
+    return np.concatenate(
+        [np.column_stack([inner, np.full(len(inner), thin)]), np.column_stack([shell, np.full(len(shell), small)])]
+    )
 
 
 def body_spheres(hand: HandModel) -> tuple[Int[Tensor, " k"], Float[Tensor, "k 3"], Float[Tensor, " k"]]:

@@ -100,7 +100,7 @@ class BodyChain:
     def point(self, link: str, xyz: Float[np.ndarray, " 3"]) -> tuple[int, Float[np.ndarray, " 3"]]:
         """A point of a link as the body that carries it and its place there, m."""
         T = self.T_body_link[link]
-        return self.body_of_link[link], T[:3, :3] @ np.asarray(xyz, dtype=np.float64) + T[:3, 3]
+        return int(self.body_of_link[link]), T[:3, :3] @ np.asarray(xyz, dtype=np.float64) + T[:3, 3]
 
     def forward_kinematics(self, q: Float[np.ndarray, "*batch nq"]) -> Float[np.ndarray, "*batch nb 4 4"]:
         """T_base_body of every body: the plain loop, for what is done once."""

@@ -1,9 +1,7 @@
-"""Physics-guided refinement: a generated motion is changed as little as needed to touch and not to pierce.
+"""Motions that touch what they hold and pierce nothing (Sec. 3.4, Algorithm 1), one frame or all frames at a time."""
 
-`refine` is Algorithm 1; `grasp` decides where to hold; `problem` has the terms of the energy.
-"""
-
-from unihm.refinement.algorithm import refine
-from unihm.refinement.config import RefinementConfig, RefinementReport, StateSigma
-
-__all__ = ["RefinementConfig", "RefinementReport", "StateSigma", "refine"]
+from unihm.refinement.algorithm import MODES as MODES
+from unihm.refinement.algorithm import refine as refine
+from unihm.refinement.causal import CausalRefinement as CausalRefinement
+from unihm.refinement.config import RefinementConfig as RefinementConfig
+from unihm.refinement.config import RefinementReport as RefinementReport

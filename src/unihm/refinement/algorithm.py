@@ -1,152 +1,115 @@
-"""Algorithm 1: frame by frame, the least correction that touches what shall be touched and pierces nothing.
-
-With c the correction of frame t and c', c'' those of the two frames before, Levenberg-Marquardt minimises
-
-    sum_i gate_i f(d_i) / sigma_contact^2  +  1/2 |c - c_grasp|^2 / sigma_gen^2  +  1/2 |c - c'|^2 / sigma_vel^2
-      + 1/2 |c - 2 c' + c''|^2 / sigma_acc^2  +  one-sided terms: nothing pierces the object or the table
-
-(Eqs. 13 to 16). ``c = (v, omega, dq)`` moves the palm in its own generated frame, ``T_palm = T_gen [exp(omega), v]``,
-and the joints, ``q = q_gen + dq``. Being a plain vector, its priors merge into as many rows as it has entries.
-
-Differs from the paper:
-
-- The contact term is gated by the contact phase: pulling every fingertip in every frame spoils the approach.
-- Temporal priors act on the correction; on the motion itself they drag the hand behind where it should be.
-  ``temporal="motion"`` is the paper's way.
-- Where to grasp is decided first, in the lift frame (`grasp`); the correction found there, faded in by the contact
-  phase, is the mean of the generative prior. The nearest points of a half-closed hand may all lie on one side.
-- The body of the hand is kept out of the object and off the table, not its fingertips alone.
-"""
+"""Refinement behind one function: frame by frame, or the whole segment at once."""
 
 from __future__ import annotations
 
 import time
 
 import numpy as np
-from jaxtyping import Float
-from scipy.spatial.transform import Rotation
+from jaxtyping import Float, Int
 
-from unihm.hands.hand import HandModel
-from unihm.optimization import residuals
-from unihm.optimization.levenberg_marquardt import Status
-from unihm.refinement.config import Effort, RefinementConfig, RefinementReport
-from unihm.refinement.grasp import Grasp, find_grasp
-from unihm.refinement.problem import RefinementProblem
+from unihm.hands.description import HandDescription
+from unihm.refinement.causal import CausalRefinement
+from unihm.refinement.config import RefinementConfig, RefinementReport
+from unihm.refinement.joint import Refined, refine_joint
+from unihm.refinement.segment import Segment
+from unihm.registry import unknown_name
 from unihm.schema.motion import HandMotion
 
-# Once the hand holds, a frame's correction is nearly that of the frame before: a short search follows it.
-_SETTLING = 6  # frames
-_STEADY = Effort(outer_iterations=2, inner_iterations=3, cost_tolerance=1e-2)
+MODES = ("causal", "joint")
+"""``causal``: Algorithm 1 of the paper, frame by frame; ``joint``: grasp, way, squeeze and timing together."""
 
 
 def refine(
-    motion: HandMotion, hand: HandModel, config: RefinementConfig | None = None
+    motion: HandMotion, hand: HandDescription, *, mode: str = "joint", config: RefinementConfig | None = None
 ) -> tuple[HandMotion, RefinementReport]:
     """Make a motion touch the object while it holds it, and pierce neither object nor table.
 
     Args:
         motion: A motion of `hand` with object path and cloud. Without a contact phase, it follows from the lift.
         hand: The hand.
+        mode: One of `MODES`.
         config: Strength of the terms.
 
     Returns:
-        The refined motion, joint limits kept exactly, and the report.
+        The refined motion, joint limits kept exactly, and the report. In joint mode its hold squeezes (`qpos_target`),
+        and it may have more frames than were given (`RefinementReport.frame_of`).
 
     Raises:
-        ValueError: The motion is another hand's, has no object, or holds numbers that are not finite.
+        ValueError: The motion is another hand's, has no object, or holds numbers that are not finite; or there is no
+            such mode.
     """
     begin = time.perf_counter()
-    problem = RefinementProblem(motion, hand, config or RefinementConfig())
-    grasp = find_grasp(problem)
-    wanted = np.clip(problem.phase[:, None] * grasp.correction, problem.lower, problem.upper)
-    corrections, counts, iterations = _frame_by_frame(problem, grasp, wanted)
-
-    T_world_palm = problem.T_world_object @ problem.palm(np.arange(len(motion)), corrections)
-    # Adding and subtracting the generated joints may miss a limit by one rounding.
-    qpos = np.clip(problem.qpos + corrections[:, 6:], hand.lower.numpy(), hand.upper.numpy())
-    refined = motion.replace(qpos=qpos, qpos_target=None, T_world_palm=T_world_palm, contact_phase=problem.phase)
-    holding = _holding_tips(problem, corrections)
-    contact_before, depth_before = _measure(problem, np.zeros_like(corrections), holding)
-    contact_after, depth_after = _measure(problem, corrections, holding)
-    report = RefinementReport(
-        frames=len(motion),
-        iterations=iterations,
-        status=counts,
-        grasp_fingers=() if grasp.anchors is None else tuple(hand.fingers[i] for i in grasp.anchors.fingers[0]),
+    if mode not in MODES:
+        raise unknown_name("Mode", mode, MODES)
+    segment = Segment(motion, hand, config or RefinementConfig())
+    refined = _causal(segment) if mode == "causal" else refine_joint(segment)
+    after = motion.replace(
+        joint_names=hand.joint_names,
+        qpos=refined.qpos,
+        qpos_target=None if mode == "causal" or refined.grasp is None else refined.qpos_target,
+        T_world_palm=refined.T_world_object @ refined.T_object_palm,
+        T_world_object=refined.T_world_object,
+        contact_phase=refined.phase,
+    )
+    seconds = time.perf_counter() - begin
+    before = Refined(
+        T_object_palm=segment.T_object_palm, qpos=segment.qpos, qpos_target=segment.qpos,
+        T_world_object=segment.T_world_object, phase=segment.phase, frame_of=np.arange(len(segment), dtype=float),
+    )  # fmt: skip
+    grasp = refined.grasp
+    tips = np.arange(segment.body.tips) if grasp is None else grasp.tips
+    contact_before, depth_before = _measured(segment, before, tips)
+    contact_after, depth_after = _measured(segment, refined, tips)
+    return after, RefinementReport(
+        mode=mode,
+        frames=len(after),
+        frame_of=tuple(round(float(frame), 3) for frame in refined.frame_of),
+        grasp_fingers=() if grasp is None else tuple(hand.fingers[k] for k in grasp.tips),
+        grasps_tried=refined.tried,
+        imbalance=None if grasp is None else round(grasp.imbalance, 4),
         contact_mm_before=contact_before,
         contact_mm_after=contact_after,
         penetration_mm_before=depth_before,
         penetration_mm_after=depth_after,
-        ms_per_frame=round((time.perf_counter() - begin) * 1e3 / len(motion), 3),
+        ms_per_frame=round(1e3 * seconds / len(motion), 3),
     )
-    return refined, report
 
 
-def _frame_by_frame(
-    problem: RefinementProblem, grasp: Grasp, wanted: Float[np.ndarray, "T n"]
-) -> tuple[Float[np.ndarray, "T n"], dict[str, int], int]:
-    """Corrections of all frames, how each frame's search ended, and the solver steps of all."""
-    config = problem.config
-    s_gen, s_vel, s_acc = (problem.sigma(s) for s in (config.generated, config.velocity, config.acceleration))
-    near = problem.near(wanted)
-    done = [np.zeros_like(wanted[0])] * 2  # q_-2 = q_-1 = q_0 of the generated motion (Eq. 15)
-    counts = {"untouched": 0, **{status.name.lower(): 0 for status in Status}}
-    iterations = 0
-    for t in range(len(wanted)):
-        previous, before = done[-1], done[-2]
-        extrapolated = 2 * previous - before
-        if config.temporal == "motion":
-            previous, extrapolated = _history(problem, done, t)
-        mean, sigma = residuals.merge_priors((wanted[t], s_gen), (previous, s_vel), (extrapolated, s_acc))
-        c = np.clip(mean, problem.lower[t], problem.upper[t])[None]
-        selected = np.flatnonzero(near[t])
-        if len(selected):
-            anchors = grasp.anchors if problem.phase[t] > 0 else None
-            effort = _STEADY if problem.phase[max(t - _SETTLING, 0)] >= 1 else None
-            c, solution, steps = problem.minimize(
-                np.array([t]), c, (mean[None], sigma), selected, anchors, effort=effort
-            )
-            counts[Status(int(solution.status[0])).name.lower()] += 1
-            iterations += steps
-        else:
-            counts["untouched"] += 1
-        done.append(c[0])
-    return np.stack(done[2:]), counts, iterations
+def _causal(segment: Segment) -> Refined:
+    stream = CausalRefinement(segment.hand, segment.points, segment.normals, table=segment.table, config=segment.config)
+    T_world_palm = segment.T_world_object @ segment.T_object_palm
+    frames = [
+        stream.step(T_world_palm[t], segment.qpos[t], segment.T_world_object[t], float(segment.phase[t]))
+        for t in range(len(segment))
+    ]
+    qpos = np.array([q for _, q in frames])
+    return Refined(
+        T_object_palm=np.linalg.inv(segment.T_world_object) @ np.array([T for T, _ in frames]),
+        qpos=qpos, qpos_target=qpos, T_world_object=segment.T_world_object, phase=segment.phase,
+        frame_of=np.arange(len(segment), dtype=float),
+    )  # fmt: skip
 
 
-def _history(problem: RefinementProblem, done: list[np.ndarray], t: int) -> tuple[np.ndarray, np.ndarray]:
-    """The pose of the frame before and the one extrapolated from two, as corrections of frame t."""
-    frames = np.array([max(t - 2, 0), max(t - 1, 0)])
-    c = np.stack(done[-2:])
-    T_world_palm = problem.T_world_object[frames] @ problem.palm(frames, c)
-    T_world_palm = np.stack([T_world_palm[1], T_world_palm[1] @ np.linalg.inv(T_world_palm[0]) @ T_world_palm[1]])
-    q = problem.qpos[frames] + c[:, 6:]
-    q = np.stack([q[1], 2 * q[1] - q[0]])
-    T_gen_palm = np.linalg.inv(problem.T_world_palm[t]) @ T_world_palm
-    turn = Rotation.from_matrix(T_gen_palm[:, :3, :3]).as_rotvec()
-    as_correction = np.concatenate([T_gen_palm[:, :3, 3], turn, q - problem.qpos[t]], -1)
-    return as_correction[0], as_correction[1]
-
-
-def _holding_tips(problem: RefinementProblem, corrections: np.ndarray) -> np.ndarray:
-    """Fingertips within reach of the object in the lift frame, by index; all if there is none."""
-    frames, tips = np.array([problem.lift]), np.arange(problem.tips)
-    gap, _, _ = problem.gaps(problem.points(frames, corrections[frames], tips))
-    holding = tips[(gap[0] < problem.config.reach)]
-    return holding if len(holding) else tips
-
-
-def _measure(
-    problem: RefinementProblem, corrections: np.ndarray, holding: np.ndarray
+def _measured(
+    segment: Segment, refined: Refined, tips: Int[np.ndarray, " k"]
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Mean distance of the holding tips from the surface and mean depth of the deepest point, mm, by phase."""
-    points = problem.points(np.arange(len(corrections)), corrections, np.arange(len(problem.radius)))
-    gap = problem.gaps(points)[0] - problem.radius
-    contact = np.abs(gap[:, holding]).mean(axis=1) * 1e3
-    depth = np.maximum(-gap.min(axis=1), 0) * 1e3
-    phase = problem.phase
-    parts = {"approach": phase <= 0, "closing": (phase > 0) & (phase < 1), "hold": phase >= 1}
-    return (
-        {name: round(float(contact[part].mean()), 3) for name, part in parts.items() if part.any()},
-        {name: round(float(depth[part].mean()), 3) for name, part in parts.items() if part.any()},
-    )
+    """Mean distance of fingertips within reach from the surface, and mean depth of the deepest sphere, mm, by phase."""
+    T = refined.T_world_object
+    scene = segment.scene(refined.T_object_palm, refined.qpos, T[:, 2, :3], T[:, 2, 3] - segment.table)
+    scene.gate[:] = 1.0
+    terms = segment.terms(clearance=0.0, table=0.0, apart=0.0)
+    gap = np.zeros((len(refined.qpos), segment.body.tips))
+    for t in range(len(gap)):
+        segment.energy(scene, t, np.zeros(segment.n), terms)
+        gap[t] = segment.pose.touch[:, 0]
+    gap = gap[:, tips]
+    touching = gap < segment.config.reach
+    contact = np.where(touching, np.abs(gap), 0).sum(axis=1) / np.maximum(touching.sum(axis=1), 1)
+    depth = segment.depths(scene)
+    parts = {"approach": refined.phase <= 0, "closing": (refined.phase > 0) & (refined.phase < 1),
+             "hold": refined.phase >= 1}  # fmt: skip
+
+    def means(values: Float[np.ndarray, " T"]) -> dict[str, float]:
+        return {name: round(1e3 * float(values[part].mean()), 3) for name, part in parts.items() if part.any()}
+
+    return means(contact), means(depth)

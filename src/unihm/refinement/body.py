@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence, Sized
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from unihm.compiled import compiled
-from unihm.hands.body_spheres import solid_spheres
+from unihm.geometry import solids
+from unihm.hands.body_spheres import covering_spheres, solid_spheres
 from unihm.hands.description import HandDescription
 from unihm.kinematics.compiled_chain import U, chain_arrays, forward, moving_bodies, unsigned
+from unihm.refinement.config import PLANES
 
 PALM = 6
 """Unknowns of a correction that move the palm: its shift, then its turn; the joints follow."""
 
+_PAD = 0.012  # m from a fingertip's contact point: what is nearer to it is the pad
+
 
 class Body(NamedTuple):
-    """The hand; moving body 0 is the palm. The fields up to `point_xyz` are those that `forward` reads."""
+    """The hand; moving body 0 is the palm. The fields up to `point_xyz` are those that `forward` reads.
+
+    Its points are, in this order: the pads of the fingertips; the centres of its solids; once more the pads, whose
+    places are overwritten with the part of the fingertip that is nearest to the object; and spheres inside the solids,
+    which keep fingers from each other.
+    """
 
     parent: np.ndarray  # (nb,)
     basis: np.ndarray  # (nb, 3, 9)
@@ -26,15 +37,23 @@ class Body(NamedTuple):
     place: np.ndarray  # (nb,)
     multiplier: np.ndarray  # (nb,)
     offset: np.ndarray  # (nb,)
-    point_body: np.ndarray  # (k,) fingertips' contact points first, then spheres of the body
-    point_xyz: np.ndarray  # (k, 3)
-    radius: np.ndarray  # (k,) m
-    margin: np.ndarray  # (k,) m kept from the object
-    tips: int  # number of fingertips
+    point_body: np.ndarray  # (k,)
+    point_xyz: np.ndarray  # (k, 3) m
     chain_start: np.ndarray  # (k + 1,) of chain
     chain: np.ndarray  # bodies that move each point, root first
-    pair_a: np.ndarray  # (s,) points that shall keep apart
-    pair_b: np.ndarray  # (s,)
+    tips: int  # number of fingertips
+    bound: np.ndarray  # (s,) m, radius about each solid
+    margin: np.ndarray  # (s,) m that each solid keeps from the object
+    cover_start: np.ndarray  # (s + 1,) of cover: spheres that cover each solid
+    cover: np.ndarray  # (c, 4) centre in the moving body, and radius, m
+    pad_start: np.ndarray  # (tips + 1,) of pad: those of them that are a fingertip's pad
+    pad: np.ndarray  # (d, 4)
+    group_a: np.ndarray  # (m,) solids of different fingers
+    group_b: np.ndarray  # (m,)
+    pair_start: np.ndarray  # (m + 1,) of their pairs of spheres
+    pair_a: np.ndarray  # (p,) points that shall keep apart
+    pair_b: np.ndarray  # (p,)
+    pair_reach: np.ndarray  # (p,) m, sum of their radii
 
 
 class Pose(NamedTuple):
@@ -51,6 +70,8 @@ class Pose(NamedTuple):
     index: np.ndarray  # (n,) unknowns of that row
     near: np.ndarray  # scratch memory of `signed_distance`
     found: np.ndarray  # (6,) what it answers
+    zero: np.ndarray  # (n,)
+    touch: np.ndarray  # (tips, 7) of each fingertip: gap (m), outward normal and place of the object
 
 
 def make_pose(body: Body) -> Pose:
@@ -61,10 +82,11 @@ def make_pose(body: Body) -> Pose:
     return Pose(
         X=np.zeros((nb, 12)), a=np.zeros((nb, 3)), p=np.zeros((k, 3)), R=np.zeros((3, 3)), t=np.zeros(3),
         axes=np.zeros((3, 6)), q=np.zeros(nq), row=np.zeros(n), index=np.zeros(n, dtype=np.uint32),
-        near=np.zeros((4, 2)), found=np.zeros(6),
+        near=np.zeros((PLANES, 2)), found=np.zeros(6), zero=np.zeros(n), touch=np.zeros((body.tips, 7)),
     )  # fmt: skip
 
 
+@lru_cache(maxsize=32)
 def make_body(hand: HandDescription, clearance: float) -> Body:
     """The arrays of a hand.
 
@@ -73,43 +95,92 @@ def make_body(hand: HandDescription, clearance: float) -> Body:
         clearance: Distance that links without a fingertip keep from the object, m.
     """
     chain = hand.chain
-    points, radius, margin = [], [], []
+    pads = [chain.point(tip.link, np.array(tip.xyz)) for tip in hand.fingertips]
     tip_links = [tip.link for tip in hand.fingertips]
-    for tip in hand.fingertips:
-        points.append(chain.point(tip.link, np.array(tip.xyz)))
-        radius.append(tip.radius)
-        margin.append(0.0)
-    for link, centre, r in zip(*solid_spheres(hand.geometry), strict=True):
-        points.append(chain.point(hand.link_names[link], centre))
-        radius.append(float(r))
-        margin.append(0.0 if hand.link_names[link] in tip_links else clearance)  # fingertips shall touch
-    carried = moving_bodies(chain, points)
-    finger = np.array([bodies[0] if bodies else -1 for bodies in carried])
-    pairs = _pairs(hand, points, np.array(radius), finger)
-
+    centres, bound, margin, cover = [], [], [], []
+    for shape in hand.geometry:
+        link, T = hand.link_names[shape.link], shape.T_link_shape
+        centres.append(chain.point(link, T[:3, 3]))
+        bound.append(solids.bounding_radius(shape.kind, shape.size))
+        margin.append(0.0 if link in tip_links else clearance)  # fingertips shall touch
+        spheres = covering_spheres(shape.kind, shape.size)
+        placed = [chain.point(link, T[:3, :3] @ xyz + T[:3, 3])[1] for xyz in spheres[:, :3]]
+        cover.append(np.column_stack([placed, spheres[:, 3]]))
+    bodies = np.array([body for body, _ in centres])
+    pad = []
+    for body, xyz in pads:
+        own = np.concatenate([c for c, b in zip(cover, bodies, strict=True) if b == body] or [np.zeros((0, 4))])
+        away = np.linalg.norm(own[:, :3] - xyz, axis=1) - own[:, 3] < _PAD
+        pad.append(own[away] if away.any() else np.append(xyz, 0.0)[None])
+    before = 2 * len(pads) + len(centres)
+    inside, groups = _pairs(hand, centres, before)
     return Body(
-        **chain_arrays(chain, points),
-        radius=np.array(radius),
+        **chain_arrays(chain, [*pads, *centres, *pads, *inside]),
+        tips=len(pads),
+        bound=np.array(bound),
         margin=np.array(margin),
-        tips=len(hand.fingertips),
-        pair_a=unsigned([a for a, _ in pairs]),
-        pair_b=unsigned([b for _, b in pairs]),
+        cover_start=_starts(cover),
+        cover=np.concatenate(cover) if cover else np.zeros((0, 4)),
+        pad_start=_starts(pad),
+        pad=np.concatenate(pad),
+        group_a=unsigned([a for a, _, _ in groups]),
+        group_b=unsigned([b for _, b, _ in groups]),
+        pair_start=_starts([pairs for _, _, pairs in groups]),
+        pair_a=unsigned([a for _, _, pairs in groups for a, _, _ in pairs]),
+        pair_b=unsigned([b for _, _, pairs in groups for _, b, _ in pairs]),
+        pair_reach=np.array([reach for _, _, pairs in groups for _, _, reach in pairs], dtype=float),
     )
 
 
+@lru_cache(maxsize=32)
+def coarse_body(hand: HandDescription, clearance: float) -> Body:
+    """`make_body` with a tenth of the spheres: links are covered by those inside them, edges by none."""
+    cover = []
+    for shape in hand.geometry:
+        _, inner, radii = solid_spheres([shape])
+        placed = [hand.chain.point(hand.link_names[shape.link], xyz)[1] for xyz in inner]
+        cover.append(np.column_stack([np.array(placed).reshape(-1, 3), radii]))
+    body = make_body(hand, clearance)
+    return body._replace(cover_start=_starts(cover), cover=np.concatenate(cover or [np.zeros((0, 4))]))
+
+
+def _starts(parts: Sequence[Sized]) -> np.ndarray:
+    return unsigned(np.cumsum([0, *map(len, parts)]))
+
+
 def _pairs(
-    hand: HandDescription, points: list[tuple[int, np.ndarray]], radius: np.ndarray, finger: np.ndarray
-) -> list[tuple[int, int]]:
-    """Spheres of different fingers that are apart at rest."""
+    hand: HandDescription, centres: list[tuple[int, np.ndarray]], before: int
+) -> tuple[list[tuple[int, np.ndarray]], list[tuple[int, int, list[tuple[int, int, float]]]]]:
+    """Spheres inside the solids, and for two solids of different fingers those pairs of them that are apart at rest.
+
+    Args:
+        hand: The hand.
+        centres: Of its solids.
+        before: Points that stand before the spheres.
+    """
     T = np.concatenate([np.eye(4)[None], hand.chain.forward_kinematics(hand.rest_qpos)])
-    rest = [T[body + 1, :3, :3] @ xyz + T[body + 1, :3, 3] for body, xyz in points]
-    pairs = []
-    for a in range(len(hand.fingertips), len(points)):
-        for b in range(len(hand.fingertips), a):
-            apart = np.linalg.norm(rest[a] - rest[b]) > radius[a] + radius[b] + 1e-3
-            if apart and finger[a] >= 0 and finger[b] >= 0 and finger[a] != finger[b]:
-                pairs.append((a, b))
-    return pairs
+    finger = [bodies[0] if bodies else -1 for bodies in moving_bodies(hand.chain, centres)]
+    points, radius, rest, members = [], [], [], []
+    for shape in hand.geometry:
+        _, inner, radii = solid_spheres([shape])
+        placed = [hand.chain.point(hand.link_names[shape.link], xyz) for xyz in inner]
+        members.append(np.arange(len(points), len(points) + len(placed)))
+        points += placed
+        radius += radii
+        rest += [T[body + 1, :3, :3] @ xyz + T[body + 1, :3, 3] for body, xyz in placed]
+    r, x = np.array(radius), np.array(rest).reshape(-1, 3)
+    groups = []
+    for a in range(len(centres)):
+        for b in range(a):
+            if finger[a] < 0 or finger[b] < 0 or finger[a] == finger[b]:
+                continue
+            i, k = (grid.ravel() for grid in np.meshgrid(members[a], members[b], indexing="ij"))
+            reach = r[i] + r[k]
+            apart = np.linalg.norm(x[i] - x[k], axis=1) > reach + 1e-3
+            pairs = list(zip(*(values[apart].tolist() for values in (before + i, before + k, reach)), strict=True))
+            if pairs:
+                groups.append((a, b, pairs))
+    return points, groups
 
 
 @compiled

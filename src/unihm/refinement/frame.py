@@ -15,10 +15,10 @@ from unihm.compiled import compiled, inlined
 from unihm.kinematics.compiled_chain import U
 from unihm.optimization.residuals import STEEPEST
 from unihm.refinement.body import add_joints, add_row, place, row_of
-from unihm.refinement.surface_grid import signed_distance
+from unihm.refinement.surface_grid import is_far, signed_distance
 
 CONVERGED, MAX_ITERATIONS, STALLED = 0, 1, 2
-_LOOK = 0.012  # m beyond its own radius at which a point of the body looks for the object
+_LOOK = 0.004  # m beyond its own radius at which a sphere of the body looks for the object
 _DAMP_MORE, _DAMP_FIRST, _DAMP_MOST = 8.0, 1e-2, 1e8
 
 
@@ -27,8 +27,10 @@ class Terms(NamedTuple):
 
     contact: float
     inside: float  # k of Eq. 12, 1/m
+    pad: float  # of a fingertip's contact point, which shall be what touches
     clearance: float
     table: float
+    above: float  # m kept from the table
     apart: float  # fingers from each other
     slip: float
     reach: float  # m: a fingertip this near touches
@@ -42,13 +44,14 @@ class Scene(NamedTuple):
     q: np.ndarray  # (T, nq)
     up: np.ndarray  # (T, 3) the world's up
     height: np.ndarray  # (T,) of the object's origin above the table, m
-    gate: np.ndarray  # (T,) how much contacts count
+    gate: np.ndarray  # (T, tips) how much contacts count
     lower: np.ndarray  # (nq,) joint limits
     upper: np.ndarray  # (nq,)
     low: np.ndarray  # (T, n) bounds of corrections
     high: np.ndarray  # (T, n)
-    anchor: np.ndarray  # (tips, 3) places at which fingertips stay, m
-    anchored: np.ndarray  # (tips,) 0: not at all
+    anchor: np.ndarray  # (T, tips, 3) places at which contact points shall be, m
+    anchored: np.ndarray  # (T, tips) how much; 0: not at all
+    extra: np.ndarray  # (T,) m kept from the object beyond each solid's own margin
 
 
 class System(NamedTuple):
@@ -104,69 +107,121 @@ def energy(body, pose, grid, terms, scene, f, c, mean, precision, derive, H, g):
         e = c[i] - mean[i]
         total += 0.5 * precision[i] * e * e
     place(body, pose, scene.R[f], scene.t[f], scene.q[f], c, scene.lower, scene.upper)
-    p, radius, margin, found, near = pose.p, body.radius, body.margin, pose.found, pose.near
+    p, found, near = pose.p, pose.found, pose.near
     up0, up1, up2, height = scene.up[f, 0], scene.up[f, 1], scene.up[f, 2], scene.height[f]
-    gate = scene.gate[f]
-    for k in range(U(len(p))):
+    tips, solids = U(body.tips), U(len(body.bound))
+    for k in range(tips):
+        weight = scene.gate[f, k] * terms.contact
+        if weight > 0.0:
+            total += _touch(body, pose, grid, terms, k, weight, scene.gate[f, k] * terms.pad, derive, H, g)
+        weight = scene.anchored[f, k] * terms.slip
+        if weight > 0.0:
+            for i in range(3):
+                e = p[k, i] - scene.anchor[f, k, i]
+                total += 0.5 * weight * e * e
+                if derive:
+                    n0, n1, n2 = 1.0 if i == 0 else 0.0, 1.0 if i == 1 else 0.0, 1.0 if i == 2 else 0.0
+                    add_row(pose, row_of(body, pose, k, n0, n1, n2, 1.0), e, weight, H, g)
+    for s in range(solids):
+        if terms.clearance <= 0.0 and terms.table <= 0.0:
+            break
+        k = tips + s
         x0, x1, x2 = p[k, 0], p[k, 1], p[k, 2]
-        if terms.table > 0.0:
-            gap = x0 * up0 + x1 * up1 + x2 * up2 + height - radius[k] - margin[k]
-            if gap < 0.0:
-                total += 0.5 * terms.table * gap * gap
-                if derive:
-                    add_row(pose, row_of(body, pose, k, up0, up1, up2, 1.0), gap, terms.table, H, g)
-        if k < U(body.tips):
-            weight = gate * terms.contact
-            if weight > 0.0:
-                d = signed_distance(grid, x0, x1, x2, terms.reach, near, found)
-                if d < terms.reach:
-                    root, slope = contact_root(d - radius[k], terms.inside)
-                    total += 0.5 * weight * root * root
+        margin = body.margin[s] + scene.extra[f]
+        low = x0 * up0 + x1 * up1 + x2 * up2 + height < body.bound[s] + terms.above
+        by = not is_far(grid, x0, x1, x2, body.bound[s] + margin)
+        if not (low or by):
+            continue
+        X, u = pose.X, body.point_body[k]
+        for c_ in range(body.cover_start[s], body.cover_start[s + U(1)]):
+            y0, y1, y2, radius = body.cover[c_, 0], body.cover[c_, 1], body.cover[c_, 2], body.cover[c_, 3]
+            for i in range(3):
+                p[k, i] = X[u, 9 + i] + X[u, 3 * i] * y0 + X[u, 3 * i + 1] * y1 + X[u, 3 * i + 2] * y2
+            if low and terms.table > 0.0:
+                gap = p[k, 0] * up0 + p[k, 1] * up1 + p[k, 2] * up2 + height - radius - terms.above
+                if gap < 0.0:
+                    total += 0.5 * terms.table * gap * gap
                     if derive:
-                        count = row_of(body, pose, k, found[0], found[1], found[2], slope)
-                        add_row(pose, count, root, weight, H, g)
-            weight = gate * terms.slip * scene.anchored[k]
-            if weight > 0.0:
-                for i in range(3):
-                    e = p[k, i] - scene.anchor[k, i]
-                    total += 0.5 * weight * e * e
+                        add_row(pose, row_of(body, pose, k, up0, up1, up2, 1.0), gap, terms.table, H, g)
+            if by and terms.clearance > 0.0:
+                gap = signed_distance(grid, p[k, 0], p[k, 1], p[k, 2], radius + margin + _LOOK, near, found)
+                gap -= radius + margin
+                if gap < 0.0:
+                    total += 0.5 * terms.clearance * gap * gap
                     if derive:
-                        count = row_of(
-                            body, pose, k, 1.0 if i == 0 else 0.0, 1.0 if i == 1 else 0.0, 1.0 if i == 2 else 0.0, 1.0
-                        )
-                        add_row(pose, count, e, weight, H, g)
-        elif terms.clearance > 0.0:
-            d = signed_distance(grid, x0, x1, x2, radius[k] + margin[k] + _LOOK, near, found)
-            gap = d - radius[k] - margin[k]
-            if gap < 0.0:
-                total += 0.5 * terms.clearance * gap * gap
-                if derive:
-                    count = row_of(body, pose, k, found[0], found[1], found[2], 1.0)
-                    add_row(pose, count, gap, terms.clearance, H, g)
+                        count = row_of(body, pose, k, found[0], found[1], found[2], 1.0)
+                        add_row(pose, count, gap, terms.clearance, H, g)
     if terms.apart > 0.0:
         total += _apart(body, pose, terms, derive, H, g)
     return total
 
 
 @compiled
+def _touch(body, pose, grid, terms, k, weight, pad_weight, derive, H, g):
+    """Contact of a fingertip: the nearest part of its pad touches, best at its contact point."""
+    p, X, found, near, touch = pose.p, pose.X, pose.found, pose.near, pose.touch
+    k_pad = U(body.tips) + U(len(body.bound)) + k
+    u = body.point_body[k]
+    least = terms.reach
+    for c_ in range(body.pad_start[k], body.pad_start[k + U(1)]):
+        y0, y1, y2, radius = body.pad[c_, 0], body.pad[c_, 1], body.pad[c_, 2], body.pad[c_, 3]
+        x0 = X[u, 9] + X[u, 0] * y0 + X[u, 1] * y1 + X[u, 2] * y2
+        x1 = X[u, 10] + X[u, 3] * y0 + X[u, 4] * y1 + X[u, 5] * y2
+        x2 = X[u, 11] + X[u, 6] * y0 + X[u, 7] * y1 + X[u, 8] * y2
+        d = signed_distance(grid, x0, x1, x2, terms.reach + radius, near, found) - radius
+        if d < least:
+            least = d
+            p[k_pad, 0], p[k_pad, 1], p[k_pad, 2] = x0, x1, x2
+            touch[k, 1], touch[k, 2], touch[k, 3] = found[0], found[1], found[2]
+            for i in range(3):
+                touch[k, 4 + i] = p[k_pad, i] - radius * found[i]
+    touch[k, 0] = least
+    if least >= terms.reach:
+        return 0.0
+    root, slope = contact_root(least, terms.inside)
+    total = 0.5 * weight * root * root
+    if derive:
+        count = row_of(body, pose, k_pad, touch[k, 1], touch[k, 2], touch[k, 3], slope)
+        add_row(pose, count, root, weight, H, g)
+    if pad_weight > 0.0:
+        gap = signed_distance(grid, p[k, 0], p[k, 1], p[k, 2], terms.reach, near, found)
+        if gap < terms.reach:
+            total += 0.5 * pad_weight * gap * gap
+            if derive:
+                add_row(pose, row_of(body, pose, k, found[0], found[1], found[2], 1.0), gap, pad_weight, H, g)
+    return total
+
+
+@compiled
 def _apart(body, pose, terms, derive, H, g):
     """Spheres of different fingers that overlap."""
-    p, radius = pose.p, body.radius
-    total = 0.0
-    for s in range(U(len(body.pair_a))):
-        a, b = body.pair_a[s], body.pair_b[s]
-        e0, e1, e2 = p[a, 0] - p[b, 0], p[a, 1] - p[b, 1], p[a, 2] - p[b, 2]
-        square, reach = e0 * e0 + e1 * e1 + e2 * e2, radius[a] + radius[b]
-        if square < reach * reach:
-            length = math.sqrt(square)
-            gap = length - reach
-            total += 0.5 * terms.apart * gap * gap
-            if derive and length > 1e-9:
-                # the palm moves both alike: the row of their distance has joints only
-                n0, n1, n2 = e0 / length, e1 / length, e2 / length
-                count = add_joints(body, pose, a, n0, n1, n2, 0, 0)
-                count = add_joints(body, pose, b, -n0, -n1, -n2, 0, count)
-                add_row(pose, count, gap, terms.apart, H, g)
+    p = pose.p
+    total, tips = 0.0, U(body.tips)
+    for m in range(U(len(body.group_a))):
+        a, b = tips + body.group_a[m], tips + body.group_b[m]
+        ua, ub = body.point_body[a], body.point_body[b]
+        square, reach = 0.0, body.bound[body.group_a[m]] + body.bound[body.group_b[m]]
+        for i in range(3):  # the points of these solids have been moved about: from where they are fixed
+            e = pose.X[ua, 9 + i] - pose.X[ub, 9 + i]
+            for j in range(3):
+                e += pose.X[ua, 3 * i + j] * body.point_xyz[a, j] - pose.X[ub, 3 * i + j] * body.point_xyz[b, j]
+            square += e * e
+        if square > reach * reach:
+            continue
+        for s in range(body.pair_start[m], body.pair_start[m + U(1)]):
+            a, b, reach = body.pair_a[s], body.pair_b[s], body.pair_reach[s]
+            e0, e1, e2 = p[a, 0] - p[b, 0], p[a, 1] - p[b, 1], p[a, 2] - p[b, 2]
+            square = e0 * e0 + e1 * e1 + e2 * e2
+            if square < reach * reach:
+                length = math.sqrt(square)
+                gap = length - reach
+                total += 0.5 * terms.apart * gap * gap
+                if derive and length > 1e-9:
+                    # the palm moves both alike: the row of their distance has joints only
+                    n0, n1, n2 = e0 / length, e1 / length, e2 / length
+                    count = add_joints(body, pose, a, n0, n1, n2, 0, 0)
+                    count = add_joints(body, pose, b, -n0, -n1, -n2, 0, count)
+                    add_row(pose, count, gap, terms.apart, H, g)
     return total
 
 
@@ -243,3 +298,32 @@ def minimize(body, pose, system, grid, terms, scene, f, c, mean, precision, max_
             if damping > 1e4:
                 return cost, STALLED, iteration + 1
     return cost, MAX_ITERATIONS, max_iterations
+
+
+@compiled
+def energies(body, pose, grid, terms, scene, c, precision, derive, H, g):
+    """`energy` of all frames at corrections c (T, n) about no correction; H (T, n, n) and g (T, n) with `derive`."""
+    total = 0.0
+    mean = pose.zero
+    for f in range(len(c)):
+        total += energy(body, pose, grid, terms, scene, f, c[f], mean, precision, derive, H[f], g[f])
+    return total
+
+
+@compiled
+def deepest(body, pose, grid, scene, f, c):
+    """Depth of the deepest sphere of the hand in the object, m; 0 where none is inside."""
+    place(body, pose, scene.R[f], scene.t[f], scene.q[f], c, scene.lower, scene.upper)
+    depth, X = 0.0, pose.X
+    for s in range(U(len(body.bound))):
+        k = U(body.tips) + s
+        if is_far(grid, pose.p[k, 0], pose.p[k, 1], pose.p[k, 2], body.bound[s]):
+            continue
+        u = body.point_body[k]
+        for c_ in range(body.cover_start[s], body.cover_start[s + U(1)]):
+            y0, y1, y2, radius = body.cover[c_, 0], body.cover[c_, 1], body.cover[c_, 2], body.cover[c_, 3]
+            x0 = X[u, 9] + X[u, 0] * y0 + X[u, 1] * y1 + X[u, 2] * y2
+            x1 = X[u, 10] + X[u, 3] * y0 + X[u, 4] * y1 + X[u, 5] * y2
+            x2 = X[u, 11] + X[u, 6] * y0 + X[u, 7] * y1 + X[u, 8] * y2
+            depth = max(depth, radius - signed_distance(grid, x0, x1, x2, radius + _LOOK, pose.near, pose.found))
+    return depth

@@ -1,136 +1,233 @@
-"""Where to grasp: two fingertips on opposed places of the object, in the frame in which it is lifted."""
+"""How to grasp: the pose of the hand at the object that all frames of the hold share.
+
+Grasps are sought around the generated one: from itself, from two fingertips on opposed places of the object, from the
+hand over the object's middle, and from random poses nearby. Each start is taken to the least of the frame's energy,
+where fingertips touch and nothing pierces. Its forces, and what it does under the object's weight, then decide.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from unihm.geometry.antipodal import nearest_pairs, opposing_pairs
 from unihm.geometry.point_cloud import farthest_point_indices
-from unihm.optimization import residuals
-from unihm.refinement.config import Effort
-from unihm.refinement.problem import Anchors, RefinementProblem, minimize_in_box
+from unihm.refinement.forces import balanced_forces, contact_jacobian, joint_compliance
+from unihm.refinement.frame import Scene
+from unihm.refinement.segment import Segment
+from unihm.refinement.stability import Stability, stability
 
+GRAVITY = 9.81  # m/s^2
+_TOUCH = 1.5e-3  # m
+_SKETCH, _SEARCH = 8, 24  # iterations of all starts, and more of the best half
+_POLISHED = 6  # of the best, with all spheres
 _SURFACE_POINTS = 300  # of the cloud among which opposed places are searched
 _LOWEST = 0.01  # m above the table: lower places cannot be reached by fingers that are about as thick
-_EFFORT = Effort(outer_iterations=6, inner_iterations=4, cost_tolerance=1e-3)  # the start is far from the end
+_CONES = (0.94, 0.8)  # cosines of the cones in which opposed places see each other
 _SIGMA_PLACE = 2e-3  # m, while fingertips are first brought to their places
-# Cosines of the cones in which opposed places see each other. The nearest places lie at the edge of their cones, so
-# that the normals are then 2 x 20 degrees off; the wider cones are for objects on which nothing opposes as well.
-_CONES = (0.94, 0.8)
-_FREEDOM = (1.0, 3.0)  # factors on the sigma of the grasp: where the generated pose is far off, it binds less
-# What counts as holding: largest gap of the two tips, m, and cosine between their contact normals. The second row
-# is for hands whose pads cannot face each other on this object; some other part of the fingertip touches then.
-_HOLDS = ((5e-3, -0.7), (12e-3, -0.55))
+_SIGMA_STAY = 6e-3  # m, once everything else counts as well
+_SHIFT, _TURN = 0.012, 0.17  # m, rad, standard deviations of random starts
+_PUSH = 3.0  # m/s^2 in every direction that a grasp must bear while it is carried
+_EXPECTED_FRICTION = 0.8
 
 
-@dataclass(frozen=True, kw_only=True)
+Anchors = tuple[tuple[int, np.ndarray], ...]
+"""Fingertips and the places of the object at which they shall touch."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Grasp:
-    """How the hand must be corrected in the lift frame, and where two of its fingers then hold."""
+    """The hand on the object; all in the object's frame."""
 
-    correction: Float[np.ndarray, " n"]
-    """Correction of the lift frame; zero where nothing is grasped."""
-    anchors: Anchors | None
-    """The two fingers (batch of one); None where fingers oppose nowhere or are not asked to."""
+    T_object_palm: Float[np.ndarray, "4 4"]
+    """Palm, m."""
+    qpos: Float[np.ndarray, " nq"]
+    """Joints, rad or m."""
+    tips: Int[np.ndarray, " k"]
+    """Fingertips that touch."""
+    places: Float[np.ndarray, "k 3"]
+    """Where, m."""
+    normals: Float[np.ndarray, "k 3"]
+    """The object's outward normals there."""
+    force: Float[np.ndarray, "k 3"]
+    """With which they press on the object, N."""
+    J: Float[np.ndarray, "k 3 nq"]
+    """Movement of the contacts by the joints, m/rad or 1."""
+    imbalance: float
+    """See `Balance.imbalance`."""
+    energy: float
+    """Of the frame: how far from the generated pose, and what is violated."""
+    stability: Stability
+    """Under the object's weight."""
+    start: str
+    """Where the search began."""
+    score: float
+    """See `score`; higher is better."""
 
 
-def find_grasp(problem: RefinementProblem) -> Grasp:
-    """The cheapest grasp with two opposed fingertips.
-
-    Candidates are opposed pairs of places on the cloud, those near the generated fingertips first, for the thumb
-    and every other finger. All are tried in one batch: first the two tips are brought to their places, then
-    everything that counts in a frame is minimised. The least energy wins among those whose tips touch with
-    opposed normals; without one, the motion keeps its own grasp and only nearest points attract.
-    """
-    n = problem.lower.shape[-1]
-    none = Grasp(correction=np.zeros(n), anchors=None)
-    if not problem.config.opposing or problem.tips < 2 or problem.phase.max() <= 0:
-        return none
-    candidates = _candidates(problem)
-    if candidates is None:
-        return none
-    for freedom in _FREEDOM:
-        grasp = _best(problem, candidates, freedom)
+def find_grasps(segment: Segment) -> list[Grasp]:
+    """Grasps around the generated one, the best first; empty where no two fingertips come to touch."""
+    g = segment.grasp_frame
+    scene = segment.at_rest(
+        segment.T_object_palm[g : g + 1], segment.qpos[g : g + 1], joint_margin=segment.config.joint_margin
+    )
+    scene.gate[:] = 1.0
+    precision, zero = segment.sigma(segment.config.grasp) ** -2, np.zeros(segment.n)
+    terms = segment.terms(slip=_SIGMA_STAY**-2)
+    sketches = []
+    for name, c, anchors in _starts(segment, scene):
+        _anchor(scene, anchors)
+        energy, _, _ = segment.minimize(scene, 0, c, zero, precision, terms, _SKETCH, 1e-2, coarsely=True)
+        sketches.append((energy, name, c, anchors))
+    sketches.sort(key=lambda item: item[0])
+    found = []
+    for _, name, c, anchors in sketches[: max(len(sketches) // 2, _POLISHED)]:
+        _anchor(scene, anchors)
+        energy, _, _ = segment.minimize(scene, 0, c, zero, precision, terms, _SEARCH, 2e-3, coarsely=True)
+        grasp = _judged(segment, scene, c, energy, name)
         if grasp is not None:
-            return grasp
-    return none
+            found.append((grasp, c, anchors))
+    found.sort(key=lambda item: -item[0].score)
+    polished = []
+    for grasp, c, anchors in found[:_POLISHED]:
+        _anchor(scene, anchors)
+        energy, _, _ = segment.minimize(scene, 0, c, zero, precision, terms, _SEARCH, 2e-3)
+        polished.append(_judged(segment, scene, c, energy, grasp.start))
+    return sorted((grasp for grasp in polished if grasp is not None), key=lambda grasp: -grasp.score)
 
 
-def _best(problem: RefinementProblem, candidates: Anchors, freedom: float) -> Grasp | None:
-    """The cheapest candidate that holds, where the generated pose binds `freedom` times less; None if none does."""
-    frames = np.full(len(candidates.fingers), problem.lift)
-    sigma = freedom * problem.sigma(problem.config.grasp)
-    c = _bring(problem, frames, candidates, sigma)
-    selected = np.arange(len(problem.radius))
-    c, solution, _ = problem.minimize(frames, c, (np.zeros_like(c), sigma), selected, candidates, effort=_EFFORT)
-
-    row = np.arange(len(c))[:, None]
-    tips = problem.points(frames, c, np.arange(problem.tips))[row, candidates.fingers]
-    gap, _, _ = problem.gaps(tips)
-    _, _, normal = problem.distance.query(tips)
-    gap = np.abs(gap - problem.radius[candidates.fingers]).max(-1)
-    cosine = (normal[:, 0] * normal[:, 1]).sum(-1)
-    for most, opposed in _HOLDS:
-        holds = (gap < most) & (cosine < opposed)
-        if holds.any():
-            best = int(np.where(holds, solution.cost.numpy(), np.inf).argmin())
-            anchors = Anchors(
-                fingers=candidates.fingers[best, None], points=tips[best, None], normals=normal[best, None]
-            )
-            return Grasp(correction=c[best], anchors=anchors)
-    return None
+def _anchor(scene: Scene, anchors: Anchors) -> None:
+    """Hold fingertips at places."""
+    scene.anchored[:] = 0.0
+    for tip, place in anchors:
+        scene.anchored[0, tip], scene.anchor[0, tip] = 1.0, place
 
 
-def _candidates(problem: RefinementProblem) -> Anchors | None:
-    frames = np.array([problem.lift])
-    n = problem.lower.shape[-1]
-    tips = problem.points(frames, np.zeros((1, n)), np.arange(problem.tips))[0]
-    points, normals = problem.distance.points, problem.distance.normals
-    height = problem.heights(frames, points[None])[0][0]
+def _judged(segment: Segment, scene: Scene, c: np.ndarray, energy: float, start: str) -> Grasp | None:
+    """The grasp of a correction; None where fewer than two fingertips touch."""
+    config, hand = segment.config, segment.hand
+    segment.energy(scene, 0, c, segment.terms())
+    touch = segment.pose.touch
+    tips = np.flatnonzero(np.abs(touch[:, 0]) < _TOUCH)
+    if len(tips) < 2:
+        return None
+    places, normals = touch[tips, 4:7].copy(), touch[tips, 1:4].copy()
+    T, qpos = segment.placed(scene, 0, c)
+    arms = places - segment.centre
+    weight = np.concatenate([-GRAVITY * segment.mass * segment.up, np.zeros(3)])
+    wanted = np.full(len(tips), config.squeeze)
+    balance = balanced_forces(
+        arms, normals, wanted, friction=config.friction, size=segment.size, load=weight if config.squeeze else None
+    )
+    most = float(-(balance.force * normals).sum(axis=1).min())
+    force = balance.force * min(1.0, config.largest_force / max(most, 1e-9))
+    J = contact_jacobian(segment.body, segment.pose, tips, places)
+    held = stability(
+        J, arms, normals, force, joint_compliance(hand, config.stiffness), _loads(segment),
+        friction=_EXPECTED_FRICTION, size=segment.size,
+    )  # fmt: skip
+    grasp = Grasp(
+        T_object_palm=T, qpos=qpos, tips=tips, places=places, normals=normals, force=force, J=J,
+        imbalance=balance.imbalance, energy=energy, stability=held, start=start, score=0.0,
+    )  # fmt: skip
+    return replace(grasp, score=score(segment, grasp))
+
+
+def _loads(segment: Segment) -> Float[np.ndarray, "m 6"]:
+    """Weight as the object is turned on its way, and pushes while it stands upright; N and Nm."""
+    frames = np.linspace(segment.lift, len(segment) - 1, 4).astype(int)
+    weight = -GRAVITY * segment.mass * segment.T_world_object[frames, 2, :3]
+    push = _PUSH * segment.mass * np.concatenate([np.eye(3), -np.eye(3)])
+    force = np.concatenate([weight, weight[0] + push])
+    return np.concatenate([force, np.zeros_like(force)], axis=1)
+
+
+def features(segment: Segment, grasp: Grasp) -> dict[str, float]:
+    """What `score` looks at."""
+    held = grasp.stability
+    strength = np.linalg.norm(grasp.force, axis=1)
+    grip = (grasp.places * strength[:, None]).sum(axis=0) / max(strength.sum(), 1e-9) - segment.centre
+    return {
+        "opposed": float((grasp.normals @ grasp.normals.T).min()),
+        "offset": float(np.linalg.norm(grip)) / segment.size,
+        "energy": math.log(grasp.energy + 1),
+        "excess": max(grasp.energy - 6, 0.0),
+        "pull": float(np.clip(held.pull, -4, 6)),
+        "slip": math.log(min(held.slip, 20) + 0.3),
+        "total": math.log(strength.sum() + 1),
+        "stiffness": float(np.clip(held.stiffness, -200, 800)) / 100,
+        "sag": math.log(np.clip(held.sag, 1e-4, 0.1)),
+        "imbalance": min(grasp.imbalance, 1.0),
+        "edge": 1.0 - segment.flatness(grasp.places),
+    }
+
+
+_WEIGHTS = {
+    "opposed": -4.5, "offset": -1.85, "energy": -0.44, "excess": -0.05, "pull": 0.11, "slip": -0.34, "total": 0.35,
+    "stiffness": 0.23, "sag": 0.38, "imbalance": -5.0, "edge": -1.0,
+}  # fmt: skip
+"""Logistic regression of success in simulation; see docs/lab_notes.md for data and fit."""
+
+
+def score(segment: Segment, grasp: Grasp) -> float:
+    """Logit, up to a constant, of the grasp's success."""
+    return sum(_WEIGHTS[name] * value for name, value in features(segment, grasp).items())
+
+
+def _starts(segment: Segment, scene: Scene) -> Iterator[tuple[str, Float[np.ndarray, " n"], Anchors]]:
+    """Corrections at which the search begins, and the places that it begins at."""
+    config, n = segment.config, segment.n
+    yield "generated", np.zeros(n), ()
+    yield from _at_opposed_places(segment, scene)
+    # the same hand over the middle of the object: what is held far from it turns in the hand
+    segment.placed(scene, 0, np.zeros(n))
+    pads, fingers = segment.pose.p[: segment.body.tips], segment.hand.fingers
+    thumb = fingers.index("thumb") if "thumb" in fingers else 0
+    middle = 0.5 * (pads[thumb] + np.delete(pads, thumb, axis=0).mean(axis=0)) if len(pads) > 1 else pads[0]
+    for share in (0.5, 1.0):
+        c = np.zeros(n)
+        c[:3] = scene.R[0].T @ (share * (segment.centre - middle))
+        yield f"{share:.0%} to the middle", c, ()
+    rng = np.random.default_rng(config.seed)
+    for k in range(config.seeds):
+        c = np.zeros(n)
+        c[:3], c[3:6] = _SHIFT * rng.standard_normal(3), _TURN * rng.standard_normal(3)
+        yield f"nearby {k}", c, ()
+
+
+def _at_opposed_places(segment: Segment, scene: Scene) -> Iterator[tuple[str, Float[np.ndarray, " n"], Anchors]]:
+    """Corrections that bring the thumb and another fingertip to opposed places, through the object if need be."""
+    segment.placed(scene, 0, np.zeros(segment.n))
+    pads = segment.pose.p[: segment.body.tips].copy()
+    height = segment.points @ scene.up[0] + scene.height[0]
     # Of thin objects, the upper part is what fingers reach.
     reachable = np.flatnonzero(height > min(_LOWEST, height.min() + 0.5 * np.ptp(height)))
-    index = reachable[farthest_point_indices(points[reachable], min(_SURFACE_POINTS, len(reachable)))]
-    points, normals = points[index], normals[index]
-
-    fingers = problem.hand.fingers
-    count = range(len(fingers))
-    pairs = [(a, b) for a in count for b in count if a < b]
+    flat = reachable[segment.flat(reachable)]
+    reachable = flat if len(flat) > 0.2 * len(reachable) else reachable  # edges and corners are hard to press on
+    chosen = reachable[farthest_point_indices(segment.points[reachable], min(_SURFACE_POINTS, len(reachable)))]
+    points, normals = segment.points[chosen], segment.normals[chosen]
+    opposed = next((found for cone in _CONES if len(found := opposing_pairs(points, normals, cone))), np.zeros((0, 2)))
+    fingers = segment.hand.fingers
+    pairs = [(a, b) for a in range(len(fingers)) for b in range(len(fingers)) if a < b]
     if "thumb" in fingers:
         thumb = fingers.index("thumb")
-        pairs = [(thumb, b) for b in count if b != thumb]
-    opposed = opposing_pairs(points, normals, _CONES[0])
-    if len(opposed) == 0:
-        opposed = opposing_pairs(points, normals, _CONES[1])
-    each = math.ceil(problem.config.candidates / len(pairs))
-    chosen_fingers, chosen_places = [], []
+        pairs = [(thumb, b) for b in range(len(fingers)) if b != thumb]
+    if len(opposed) == 0 or not pairs or not segment.config.seeds:
+        return
+    there = scene._replace(anchor=scene.anchor.copy(), anchored=scene.anchored.copy(), gate=np.zeros_like(scene.gate))
+    terms = segment.terms(slip=_SIGMA_PLACE**-2, clearance=0.0, contact=0.0, apart=0.0)
+    precision, zero = segment.sigma(segment.config.grasp) ** -2, np.zeros(segment.n)
+    each = math.ceil(segment.config.seeds / (2 * len(pairs)))
     for a, b in pairs:
-        for place in nearest_pairs(points, opposed, tips[a], tips[b], each):
-            chosen_fingers.append((a, b))
-            chosen_places.append(place)
-    if not chosen_fingers:
-        return None
-    places = np.array(chosen_places)
-    return Anchors(fingers=np.array(chosen_fingers), points=points[places], normals=normals[places])
-
-
-def _bring(
-    problem: RefinementProblem, frames: np.ndarray, anchors: Anchors, sigma: np.ndarray
-) -> Float[np.ndarray, "B n"]:
-    """Corrections that bring the two fingertips to their places, through the object if need be."""
-    row = np.arange(len(frames))[:, None]
-    tips = np.arange(problem.tips)
-    targets = anchors.points + problem.radius[anchors.fingers][..., None] * anchors.normals
-    start = np.zeros_like(problem.lower[frames])
-
-    def residual(c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        points, J = problem.points_and_jacobian(frames, c, tips)
-        place = residuals.position_residual(
-            points[row, anchors.fingers], J[row, anchors.fingers], targets, _SIGMA_PLACE
-        )
-        return residuals.stack(place, residuals.prior_residual(c, start, sigma))
-
-    lower, upper = problem.lower[frames], problem.upper[frames]
-    return minimize_in_box(residual, start, lower, upper, max_iterations=15, cost_tolerance=1e-3).x.numpy()
+        over = segment.centre - 0.5 * (pads[a] + pads[b])  # what is held far from its middle turns in the hand
+        near = nearest_pairs(points, opposed, pads[a], pads[b], each)
+        middle = nearest_pairs(points, opposed, pads[a] + over, pads[b] + over, each)
+        for i, k in np.unique(np.concatenate([near, middle]), axis=0):
+            _anchor(there, ((a, points[i]), (b, points[k])))
+            c = zero.copy()
+            segment.minimize(there, 0, c, zero, precision, terms, 10, 1e-2, coarsely=True)
+            yield f"{fingers[a]} and {fingers[b]}", c, ((a, points[i]), (b, points[k]))

@@ -160,6 +160,19 @@ def signed_distance(grid, x0, x1, x2, limit, near, out):
     return best
 
 
+@compiled
+def is_far(grid, x0, x1, x2, limit):
+    """Whether a point surely lies outside the object, and no point of the cloud within the limit (m)."""
+    low, count, size = grid.low, grid.count, grid.size
+    c0, c1, c2 = (
+        math.floor((x0 - low[0]) / size), math.floor((x1 - low[1]) / size), math.floor((x2 - low[2]) / size)
+    )  # fmt: skip
+    if not (0 <= c0 < count[0] and 0 <= c1 < count[1] and 0 <= c2 < count[2]):
+        return limit <= grid.reach
+    cell = (c0 * count[1] + c1) * count[2] + c2
+    return (grid.empty[cell] - 1) * size >= limit and not grid.inside[cell]
+
+
 @inlined
 def _look(points, first, last, x0, x1, x2, near):
     """Sort the points of a run of cells into the nearest."""

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
 from unihm.contact_phases import contact_phase, lift_frame
-from unihm.hands.description import describe_hand
+from unihm.hands.description import HandDescription, describe_hand
 from unihm.processes import spread
 from unihm.schema.motion import HandMotion
 from unihm.simulation import constants
@@ -44,7 +44,12 @@ class CandidateSigma:
 
 
 def candidates(
-    motion: HandMotion, n: int, seed: int = 0, sigma: CandidateSigma | None = None
+    motion: HandMotion,
+    n: int,
+    seed: int = 0,
+    sigma: CandidateSigma | None = None,
+    *,
+    hand: HandDescription | None = None,
 ) -> tuple[HandMotion, ...]:
     """A motion and n - 1 variations of it.
 
@@ -57,13 +62,14 @@ def candidates(
         n: How many in all; the first is the motion itself.
         seed: Candidate i is the same for every n.
         sigma: How far they stray.
+        hand: Its hand; by default the one that it names.
 
     Raises:
         ValueError: n is below 1.
     """
     if n < 1:
         raise ValueError(f"Expected at least one candidate, got {n}.")
-    hand = describe_hand(motion.hand)
+    hand = describe_hand(motion.hand) if hand is None else hand
     columns = [hand.joint_names.index(name) for name in motion.joint_names]
     limits = hand.chain.lower[columns], hand.chain.upper[columns]
     return (motion, *(_varied(motion, limits, sigma or CandidateSigma(), seed, i) for i in range(1, n)))
@@ -77,6 +83,7 @@ def best_of(
     criterion: str = "full",
     friction: float = constants.FRICTION,
     table_height: float | None = None,
+    hand: HandDescription | None = None,
     workers: int = 1,
     progress: Callable[[int], object] | None = None,
 ) -> tuple[int, tuple[Outcome, ...]]:
@@ -92,6 +99,7 @@ def best_of(
         criterion: See the task.
         friction: Sliding friction that is assumed.
         table_height: m; by default the perceived object's lowest point.
+        hand: The motions' hand; by default the one that they name.
         workers: Processes; the result does not depend on it.
         progress: Told how many are done, whenever one is.
 
@@ -106,7 +114,13 @@ def best_of(
     if workers < 1:
         raise ValueError(f"Expected at least one worker, got {workers}.")
     attempt = partial(
-        _attempt, perceived=perceived, task=task, criterion=criterion, friction=friction, table_height=table_height
+        _attempt,
+        perceived=perceived,
+        task=task,
+        criterion=criterion,
+        friction=friction,
+        table_height=table_height,
+        hand=hand,
     )
     outcomes = []
     with spread(attempt, min(workers, len(motions))) as tried:
@@ -125,6 +139,7 @@ def _attempt(
     criterion: str,
     friction: float,
     table_height: float | None,
+    hand: HandDescription | None,
 ) -> Outcome:
     outcome, _ = run(
         task,
@@ -134,6 +149,7 @@ def _attempt(
         criterion=criterion,
         friction=friction,
         table_height=table_height,
+        hand=hand,
     )
     return outcome
 

@@ -4,6 +4,9 @@ A planner gets a `Perceived` and nothing else. What is known is the camera, the 
 the object (the mask is the renderer's, as if segmentation never erred). True mesh, pose and mass are read by `_look`
 alone, which makes the image; `guessed_shape` sees the image alone. A test holds that what it does not show changes
 no bit of the result.
+
+Where there is no truth to hide, planning starts at the same record: `perceived_of_view` from a real image,
+`perceived_of_cloud` from a cloud that somebody else completed.
 """
 
 from __future__ import annotations
@@ -17,14 +20,18 @@ from scipy.spatial import KDTree
 from unihm.geometry.camera import Camera
 from unihm.geometry.point_cloud import farthest_point_indices
 from unihm.registry import unknown_name
+from unihm.simulation.closed_cloud import closed_cloud
 from unihm.simulation.constants import ASSUMED_DENSITY, DEPTH_NOISE
 from unihm.simulation.guessed_shape import SHAPES, DepthView, guess_shape, table_depth
 from unihm.simulation.mass_properties import of_surface
+from unihm.simulation.object_surface import repaired
 from unihm.simulation.solid_object import SolidObject
 from unihm.simulation.surface_depth import surface_depth
 
 GRAZING = np.radians([60.0, 85.0])
 """rad between ray and normal at which depth cameras begin to lose samples, and at which all are lost."""
+CLOUD_SHAPES = ("surface", "hull")
+"""How a cloud is closed: where its normals say, hollows kept; or to its convex hull, which needs no normals."""
 _SURPLUS = 4  # random points per point that is kept
 _AROUND = 12  # of these random points have a say in a normal
 
@@ -38,7 +45,7 @@ class Perceived:
     normals: Float[np.ndarray, "n 3"]
     """Outward unit normals."""
     seen: Float[np.ndarray, "m 3"]
-    """What the camera saw, smoothed, in the world, m."""
+    """What the camera saw, smoothed, in the world, m; of a given cloud, all of it."""
     object: SolidObject
     """The closed shape, with the mass of an assumed density."""
     T_world_object: Float[np.ndarray, "4 4"]
@@ -76,7 +83,70 @@ def perceive(
     if not (np.isfinite(noise) and noise >= 0):
         raise ValueError(f"Depth noise is a standard deviation in metres, got {noise}.")
     view = _look(object, T_world_object, camera, noise, seed, table_height)
-    return _understand(view, shape, count, seed)
+    return perceived_of_view(view, shape=shape, count=count, seed=seed)
+
+
+def perceived_of_view(view: DepthView, *, shape: str = "mirrored", count: int = 1024, seed: int = 0) -> Perceived:
+    """What one depth image tells about an object.
+
+    Args:
+        view: The image, its camera with a pose, and which pixels show the object.
+        shape: One of `SHAPES`: how the unseen rest is guessed.
+        count: Points wanted.
+        seed: Of the points' choice.
+
+    Raises:
+        ValueError: The camera has no pose or sees too little of the object, or `shape` is unknown.
+    """
+    if shape not in SHAPES:
+        raise unknown_name("Way to close a shape", shape, SHAPES)
+    if view.camera.T_world_camera is None:
+        raise ValueError("The camera has no pose T_world_camera; a shape is guessed in the world.")
+    guess = guess_shape(view, shape)
+    note = f"Seen from one side; the rest is guessed ({shape}), at {ASSUMED_DENSITY:g} kg/m^3."
+    return _perceived(guess.seen, guess.vertices, guess.faces, guess.parts, note, count, seed)
+
+
+def perceived_of_cloud(
+    points: Float[np.ndarray, "n 3"],
+    normals: Float[np.ndarray, "n 3"] | None,
+    T_world_object: Float[np.ndarray, "4 4"],
+    *,
+    shape: str | None = None,
+    count: int = 1024,
+    seed: int = 0,
+) -> Perceived:
+    """What a completed cloud tells about an object.
+
+    Args:
+        points: All round the object, in its own frame, m.
+        normals: Outward unit normals.
+        T_world_object: Where it stands, m.
+        shape: One of `CLOUD_SHAPES`; by default ``surface`` where there are normals, else ``hull``. The result's
+            `SolidObject.repairs` says which.
+        count: Points wanted.
+        seed: Of the points' choice.
+
+    Raises:
+        ValueError: The cloud holds NaN, is not in metres or encloses no volume, `shape` is unknown or needs normals.
+    """
+    shape = shape or ("hull" if normals is None else "surface")
+    if shape not in CLOUD_SHAPES:
+        raise unknown_name("Way to close a cloud", shape, CLOUD_SHAPES)
+    hull = repaired(points, np.zeros((0, 3), dtype=np.int64), "The object cloud")
+    T, density = T_world_object, f"at {ASSUMED_DENSITY:g} kg/m^3"
+    seen = points @ T[:3, :3].T + T[:3, 3]
+    if shape == "hull":
+        vertices, faces = hull.vertices @ T[:3, :3].T + T[:3, 3], hull.faces
+        note = f"The cloud is closed to its convex hull, hollows filled, {density}."
+        return _perceived(seen, vertices, faces, (vertices,), note, count, seed)
+    if normals is None:
+        raise ValueError("The object cloud has no normals; without them it can only be closed to its hull.")
+    if normals.shape != points.shape or not np.isfinite(normals).all():
+        raise ValueError(f"The object cloud needs a finite normal for each of its {len(points)} points.")
+    vertices, faces, parts = closed_cloud(seen, normals @ T[:3, :3].T)
+    note = f"The cloud is closed where its normals say, {density}."
+    return _perceived(seen, vertices, faces, parts, note, count, seed)
 
 
 def _look(
@@ -102,9 +172,16 @@ def _look(
     return DepthView(depth=np.where(kept, measured, 0.0), mask=mask, camera=camera, table_height=table_height)
 
 
-def _understand(view: DepthView, shape: str, count: int, seed: int) -> Perceived:
-    guess = guess_shape(view, shape)
-    vertices, faces = guess.vertices, guess.faces
+def _perceived(
+    seen: np.ndarray,
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    parts: tuple[np.ndarray, ...],
+    note: str,
+    count: int,
+    seed: int,
+) -> Perceived:
+    """A closed shape in the world as an object with a frame of its own."""
     middle = (vertices.min(axis=0) + vertices.max(axis=0)) / 2
     T = np.eye(4)
     T[:3, 3] = middle
@@ -115,11 +192,11 @@ def _understand(view: DepthView, shape: str, count: int, seed: int) -> Perceived
         mass=ASSUMED_DENSITY * volume,
         vertices=vertices - middle,
         faces=faces,
-        parts=tuple(part - middle for part in guess.parts),
-        repairs=(f"Seen from one side; the rest is guessed ({shape}), at {ASSUMED_DENSITY:g} kg/m^3.",),
+        parts=tuple(part - middle for part in parts),
+        repairs=(note,),
         closed=True,
     )
-    return Perceived(points=points, normals=normals, seen=guess.seen, object=solid, T_world_object=T)
+    return Perceived(points=points, normals=normals, seen=seen, object=solid, T_world_object=T)
 
 
 def _sampled(

@@ -6,6 +6,7 @@ Robotics & Automation Magazine 22(3), 2015, the table of objects (of the pitcher
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,7 @@ LEANING = {
 """Episodes that start tilted, leaning on something that was not recorded, and what they hold: alone they fall over, so
 they are excluded from physics by name (FACTS 8: entries 46, 85, 94, 143 and 225 of the right-hand index)."""
 
+_MIRROR = np.array([1.0, -1.0, 1.0])  # what DexYCB's left hands, and the objects in them, are reflected by
 GRIPPER_OPENING = 0.08  # m between the pads of a Panda gripper
 
 
@@ -73,19 +75,30 @@ def ycb_mesh(models_folder: str | Path, object_name: str) -> Path:
     raise ValueError(f"'{folder}' holds neither mesh_simplified.obj nor points.xyz.")
 
 
-def load_ycb(models_folder: str | Path, object_name: str, *, convex: str = "coacd") -> SolidObject:
+def load_ycb(
+    models_folder: str | Path, object_name: str, *, convex: str = "coacd", mirrored: bool = False
+) -> SolidObject:
     """A YCB object with its published mass.
 
     Args:
         models_folder: With a folder of every object.
         object_name: For example ``025_mug``.
         convex: ``coacd`` or ``hull``.
+        mirrored: The object as episodes hold it that were mirrored from a left hand's recording.
 
     Raises:
         ValueError: The object is unknown, or its files are missing or damaged.
     """
     path = ycb_mesh(models_folder, object_name)
-    return load_object(path, name=object_name, mass=MASSES[object_name], convex=convex)
+    solid = load_object(path, name=object_name, mass=MASSES[object_name], convex=convex)
+    if not mirrored:
+        return solid
+    return replace(
+        solid,
+        vertices=solid.vertices * _MIRROR,
+        faces=solid.faces[:, ::-1],  # outward again
+        parts=tuple(part * _MIRROR for part in solid.parts),
+    )
 
 
 def width(points: Float[np.ndarray, "n 3"], up: Float[np.ndarray, " 3"] | None = None) -> float:

@@ -1,0 +1,129 @@
+"""Forces of the fingertips that hold an object between them, and what joints must be sent to exert them.
+
+A fingertip pushes along its friction cone, here the cone of eight edges within the round one. Non-negative least
+squares finds the forces nearest to equal ones whose sum and whose moment vanish: internal forces, which press and move
+nothing. What is left of sum and moment says how far the contacts are from force closure.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.optimize import nnls
+
+from unihm.hands.description import HandDescription
+from unihm.refinement.body import Body, Pose
+
+_EDGES = 8  # of a friction cone
+_WANTED = 0.1  # weight of equal forces against balance: balance decides, equality chooses among balanced ones
+_TURNS = np.array([[math.cos(2 * math.pi * k / _EDGES), math.sin(2 * math.pi * k / _EDGES)] for k in range(_EDGES)])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Balance:
+    """Forces of k contacts."""
+
+    force: Float[np.ndarray, "k 3"]
+    """On the object, in its frame, N."""
+    imbalance: float
+    """Norm of what is left of their sum and moment (in units of the object's size), as a share of all normal forces."""
+
+
+def balanced_forces(
+    places: Float[np.ndarray, "k 3"],
+    normals: Float[np.ndarray, "k 3"],
+    wanted: Float[np.ndarray, " k"],
+    *,
+    friction: float,
+    size: float,
+    load: Float[np.ndarray, " 6"] | None = None,
+) -> Balance:
+    """Balanced forces near wanted ones.
+
+    Args:
+        places: Contacts on the object, relative to the point about which moments are taken, m.
+        normals: The object's outward unit normals there.
+        wanted: Normal force of each, N.
+        friction: Coefficient that is relied on.
+        size: Length by which moments are divided, m: about the object's radius.
+        load: Force (N) and moment (Nm) that act on the object; the contacts' sum is their opposite. None: nothing acts.
+    """
+    across = np.cross(normals, np.where(np.abs(normals[:, :1]) < 0.7, [[1.0, 0, 0]], [[0, 1.0, 0]]))
+    across /= np.linalg.norm(across, axis=1, keepdims=True)
+    tangents = np.stack([across, np.cross(normals, across)], axis=1)
+    edges = -normals[:, None] + friction * np.einsum("ej,kji->kei", _TURNS, tangents)  # (k, e, 3), normal force 1
+    k = len(places)
+    wrench = np.concatenate([edges, np.cross(places[:, None], edges) / size], axis=2).reshape(-1, 6).T
+    normal = np.kron(np.eye(k), np.ones(_EDGES))
+    A = np.concatenate([wrench, _WANTED * normal])
+    against = np.zeros(6) if load is None else -load / np.repeat([1.0, size], 3)
+    x, _ = nnls(A, np.concatenate([against, _WANTED * wanted]))
+    left = wrench @ x - against
+    return Balance(
+        force=np.einsum("ke,kei->ki", x.reshape(k, _EDGES), edges),
+        imbalance=float(np.linalg.norm(left) / max(x.sum(), 1e-9)),
+    )
+
+
+def contact_jacobian(
+    body: Body, pose: Pose, points: Int[np.ndarray, " k"], places: Float[np.ndarray, "k 3"]
+) -> Float[np.ndarray, "k 3 nq"]:
+    """Movement of contacts by the joints, palm held; m/rad or 1.
+
+    Args:
+        body: The hand.
+        pose: Its pose, as `place` leaves it.
+        points: Which of its points carry the contacts.
+        places: Where these are, in the frame of the pose, m.
+    """
+    J = np.zeros((len(points), 3, len(pose.q)))
+    for i, (k, x) in enumerate(zip(points, places, strict=True)):
+        moved = body.chain[body.chain_start[k] : body.chain_start[k + 1]].astype(int)
+        a, arm = pose.a[moved], x - pose.X[moved, 9:]
+        turning = a[:, [1, 2, 0]] * arm[:, [2, 0, 1]] - a[:, [2, 0, 1]] * arm[:, [1, 2, 0]]
+        columns = np.where(body.prismatic[moved, None] != 0, a, turning) * body.multiplier[moved, None]
+        np.add.at(J[i].T, body.place[moved].astype(int), columns)  # joints that mimic one another share a column
+    return J
+
+
+def joint_compliance(hand: HandDescription, stiffness: tuple[float, float]) -> Float[np.ndarray, " nq"]:
+    """Of the position controllers, rad/Nm of turning and m/N of sliding joints.
+
+    Args:
+        hand: The hand.
+        stiffness: Nm/rad and N/m.
+    """
+    slides = np.zeros(len(hand.joint_names), dtype=bool)
+    slides[hand.chain.column[hand.chain.prismatic.astype(bool)]] = True
+    return 1 / np.where(slides, stiffness[1], stiffness[0])
+
+
+def squeezing_target(
+    hand: HandDescription,
+    qpos: Float[np.ndarray, " nq"],
+    J: Float[np.ndarray, "k 3 nq"],
+    force: Float[np.ndarray, "k 3"],
+    stiffness: tuple[float, float],
+) -> Float[np.ndarray, " nq"]:
+    """Joint targets whose position controllers exert forces: ``q + J^T f / kp``.
+
+    Where a motor cannot give its torque, all are weakened alike, so that the forces stay balanced; a target beyond a
+    joint's limit is the limit.
+
+    Args:
+        hand: The hand.
+        qpos: Where the fingers are, rad or m.
+        J: Movement of the contacts by the joints, in the frame of the forces.
+        force: That they exert, N.
+        stiffness: Of turning (Nm/rad) and sliding joints (N/m).
+    """
+    torque = np.einsum("kiq,ki->q", J, force)
+    efforts = {joint.name: joint.effort for joint in hand.urdf.joints}
+    effort = np.array([efforts[name] for name in hand.joint_names])
+    effort = np.where((effort > 0) & np.isfinite(effort), effort, np.inf)
+    weaker = min(1.0, float((effort / np.maximum(np.abs(torque), 1e-9)).min()))
+    target = qpos + weaker * torque * joint_compliance(hand, stiffness)
+    return np.clip(target, hand.chain.lower, hand.chain.upper)

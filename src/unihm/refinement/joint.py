@@ -1,0 +1,138 @@
+"""The whole segment at once: one grasp for the hold, a way to it, a squeeze, and the time that they need.
+
+Beyond the paper, and each to be switched off: forces that hold the object go into `qpos_target` (`squeeze`), frames are
+stretched and paused (`timing`), and the hand keeps off the table and out of itself. In the hold the hand does not move
+in the object's frame, so that nothing slips there by construction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+
+from unihm.refinement.approach import approach, clear
+from unihm.refinement.forces import squeezing_target
+from unihm.refinement.grasp import Grasp, find_grasps
+from unihm.refinement.segment import Segment
+from unihm.refinement.timing import poses_at, rows_at, stretched_times
+
+_BLEND = 0.3  # s in which the resting object's pose passes into that of the path
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Refined:
+    """Frames of a refined motion; palm in the object's frame."""
+
+    T_object_palm: Float[np.ndarray, "m 4 4"]
+    qpos: Float[np.ndarray, "m nq"]
+    qpos_target: Float[np.ndarray, "m nq"]
+    T_world_object: Float[np.ndarray, "m 4 4"]
+    phase: Float[np.ndarray, " m"]
+    frame_of: Float[np.ndarray, " m"]
+    """Frame of the given motion that each stands for."""
+    grasp: Grasp | None = None
+    tried: int = 0
+
+
+def refine_joint(segment: Segment, grasp: Grasp | None = None) -> Refined:
+    """Refine all frames.
+
+    Args:
+        segment: The motion.
+        grasp: How to hold the object; by default the best that is found. Where none is, the hand is only kept out of
+            object and table.
+    """
+    tried = 1
+    if grasp is None:
+        grasps = find_grasps(segment) if segment.phase.max() > 0 else []
+        tried, grasp = len(grasps), grasps[0] if grasps else None
+    if grasp is None:
+        return _cleared(segment, tried)
+    config, fps = segment.config, segment.motion.fps
+    way = approach(segment, grasp)
+    target = squeezing_target(segment.hand, grasp.qpos, grasp.J, grasp.force, config.stiffness)
+    if config.squeeze == 0:
+        target = grasp.qpos
+    growing = max(round(config.squeeze_time * fps), 1) if config.squeeze else 0
+    carried = _from_rest(segment.T_rest, segment.T_world_object[way.arrive + 1 :], fps)
+    held = growing + len(carried)
+    share = np.concatenate([np.arange(1, growing + 1) / max(growing, 1), np.ones(len(carried))])[:, None]
+    m = len(way.qpos)
+    # without more time, the squeeze must grow before the hand has arrived
+    before = way.frame_of if growing == 0 else way.frame_of * (m / (m + growing))
+    before = np.where(way.phase > 0, np.maximum(before, way.frame_of[way.phase <= 0].max(initial=0.0)), way.frame_of)
+    last = before[-1] if m else 0.0
+    refined = Refined(
+        T_object_palm=np.concatenate([way.T_object_palm, np.tile(grasp.T_object_palm, (held, 1, 1))]),
+        qpos=np.concatenate([way.qpos, np.tile(grasp.qpos, (held, 1))]),
+        qpos_target=np.concatenate([way.qpos, grasp.qpos + share * (target - grasp.qpos)]),
+        T_world_object=np.concatenate([np.tile(segment.T_rest, (m + growing, 1, 1)), carried]),
+        phase=np.concatenate([way.phase, np.ones(held)]),
+        frame_of=np.concatenate(
+            [before, last + (way.arrive - last) * share[:growing, 0], np.arange(way.arrive + 1, len(segment))]
+        ),
+        grasp=grasp,
+        tried=tried,
+    )
+    if config.timing:
+        return _stretched(segment, refined)
+    order = np.arange(len(refined.qpos))
+    return _at(refined, np.interp(np.arange(len(segment)), refined.frame_of + 1e-9 * order, order))
+
+
+def _from_rest(T_rest: np.ndarray, carried: np.ndarray, fps: float) -> np.ndarray:
+    """The path, begun where the object rests: the hand arrives when it may have moved a little."""
+    if not len(carried):
+        return carried
+    share = np.clip((np.arange(len(carried)) + 1) / (_BLEND * fps), 0, 1)
+    share = share * share * (3 - 2 * share)
+    found = carried.copy()
+    for k in np.flatnonzero(share < 1):
+        found[k] = poses_at(np.stack([T_rest, carried[k]]), np.array([share[k]]))[0]
+    return found
+
+
+def _cleared(segment: Segment, tried: int) -> Refined:
+    """Every frame kept out of object and table."""
+    T = segment.T_world_object
+    scene = segment.scene(segment.T_object_palm, segment.qpos, T[:, 2, :3], T[:, 2, 3] - segment.table)
+    c = clear(segment, scene)
+    placed = [segment.placed(scene, t, c[t]) for t in range(len(segment))]
+    qpos = np.array([q for _, q in placed])
+    return Refined(
+        T_object_palm=np.array([T for T, _ in placed]), qpos=qpos, qpos_target=qpos, T_world_object=T,
+        phase=segment.phase, frame_of=np.arange(len(segment), dtype=float), tried=tried,
+    )  # fmt: skip
+
+
+def _stretched(segment: Segment, refined: Refined) -> Refined:
+    """As many frames as limits and grasp need."""
+    config, fps = segment.config, segment.motion.fps
+    times = stretched_times(
+        refined.T_world_object,
+        refined.qpos_target,
+        fps,
+        speed=config.carry_speed,
+        acceleration=config.carry_acceleration,
+        joint_speed=segment.hand.chain.velocity,
+    )
+    count = max(round(times[-1] * fps), 1) + 1
+    return _at(refined, np.interp(np.linspace(0, times[-1], count), times, np.arange(len(times))))
+
+
+def _at(refined: Refined, wanted: Float[np.ndarray, " m"]) -> Refined:
+    """The same at fractional frames."""
+    order = np.arange(len(refined.qpos))
+    T_world_palm = poses_at(refined.T_world_object @ refined.T_object_palm, wanted)
+    T_world_object = poses_at(refined.T_world_object, wanted)
+    return replace(
+        refined,
+        T_object_palm=np.linalg.inv(T_world_object) @ T_world_palm,
+        qpos=rows_at(refined.qpos, wanted),
+        qpos_target=rows_at(refined.qpos_target, wanted),
+        T_world_object=T_world_object,
+        phase=np.interp(wanted, order, refined.phase),
+        frame_of=np.interp(wanted, order, refined.frame_of),
+    )

@@ -1,0 +1,145 @@
+"""A motion beside its object: when the object leaves its rest, when the hand has it, and what the object weighs."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.spatial import ConvexHull, KDTree, QhullError
+
+from unihm.contact_phases import contact_phase, lift_frame
+from unihm.hands.description import HandDescription
+from unihm.refinement.config import RefinementConfig
+from unihm.refinement.frame import Scene
+from unihm.refinement.workspace import Workspace
+from unihm.schema.motion import HandMotion
+
+LIFTED = 0.03  # m: there the hand has closed; the last frame at rest catches half-closed ones (FACTS 8)
+LEAST_POINTS = 20  # fewer are not a shape
+_PAD_RADIUS = 8e-3  # m, of the part of the surface that a pad touches
+_FLAT = 0.95  # length of the mean normal there: a can of 7 cm across is flat enough, an edge is not
+_LIGHTEST, _HEAVIEST = 0.03, 1.0  # kg that are assumed of any object
+
+
+class Segment(Workspace):
+    """A motion of a hand with an object."""
+
+    def __init__(self, motion: HandMotion, hand: HandDescription, config: RefinementConfig):
+        """Check the motion.
+
+        Raises:
+            ValueError: The motion is another hand's, has no object, holds numbers that are not finite, or its cloud is
+                too small to be one.
+        """
+        check(motion, hand)
+        assert motion.T_world_object is not None
+        assert motion.object_points is not None
+        assert motion.object_normals is not None
+        super().__init__(hand, motion.object_points, motion.object_normals, config)
+        self.motion = motion
+        self.T_world_object = motion.T_world_object.astype(np.float64)
+        self.T_object_palm = np.linalg.inv(self.T_world_object) @ motion.T_world_palm.astype(np.float64)
+        columns = [motion.joint_names.index(name) for name in hand.joint_names]
+        # Decoded joints may overshoot a limit by rounding or worse; the correction starts from inside.
+        self.qpos = np.clip(motion.qpos[:, columns].astype(np.float64), hand.chain.lower, hand.chain.upper)
+        self.lift = min(lift_frame(self.T_world_object), len(motion) - 1)
+        given = motion.contact_phase
+        self.phase = contact_phase(len(motion), self.lift) if given is None else given.astype(np.float64)
+        self.rest = max(self.lift - 1, 0)
+        T = self.T_world_object[self.rest]
+        self.table = float((self.points @ T[2, :3] + T[2, 3]).min())
+
+    def __len__(self) -> int:
+        return len(self.qpos)
+
+    @property
+    def T_rest(self) -> Float[np.ndarray, "4 4"]:
+        """The object at rest, in the world."""
+        return self.T_world_object[self.rest]
+
+    @property
+    def up(self) -> Float[np.ndarray, " 3"]:
+        """The world's up in the resting object's frame."""
+        return self.T_rest[2, :3]
+
+    def at_rest(
+        self, T_object_palm: Float[np.ndarray, "T 4 4"], qpos: Float[np.ndarray, "T nq"], *, joint_margin: float = 0.0
+    ) -> Scene:
+        """`scene` beside the resting object."""
+        T = len(qpos)
+        height = np.full(T, self.T_rest[2, 3] - self.table)
+        return self.scene(T_object_palm, qpos, np.tile(self.up, (T, 1)), height, joint_margin=joint_margin)
+
+    @cached_property
+    def grasp_frame(self) -> int:
+        """The frame whose grasp is taken: the object is 3 cm off its rest, or as far as it comes."""
+        away = np.linalg.norm(self.T_world_object[:, :3, 3] - self.T_rest[:3, 3], axis=1)
+        away[: self.lift] = 0.0
+        far = np.flatnonzero(away >= LIFTED)
+        return int(far[0]) if len(far) else int(away.argmax())
+
+    @cached_property
+    def centre(self) -> Float[np.ndarray, " 3"]:
+        """Assumed centre of mass: that of the cloud's convex hull, in the object's frame, m."""
+        return self._hull[0]
+
+    @cached_property
+    def mass(self) -> float:
+        """Assumed mass, kg."""
+        return float(np.clip(self.config.density * self._hull[1], _LIGHTEST, _HEAVIEST))
+
+    @cached_property
+    def size(self) -> float:
+        """Root of the mean squared distance of the surface from the centre, m."""
+        return float(np.sqrt(((self.points - self.centre) ** 2).sum(axis=1).mean()))
+
+    def flat(self, members: Int[np.ndarray, " k"]) -> Bool[np.ndarray, " k"]:
+        """Which points of the cloud lie on a face as large as a pad, not at an edge."""
+        near = self._tree.query_ball_point(self.points[members], _PAD_RADIUS)
+        return np.array([np.linalg.norm(self.normals[group].mean(axis=0)) > _FLAT for group in near], dtype=bool)
+
+    def flatness(self, places: Float[np.ndarray, "k 3"]) -> float:
+        """Least length of the mean normal around places of the object: 1 on a face, less at edges and corners."""
+        near = self._tree.query_ball_point(places, _PAD_RADIUS)
+        lengths = [np.linalg.norm(self.normals[members].mean(axis=0)) if members else 1.0 for members in near]
+        return float(min(lengths))
+
+    @cached_property
+    def _tree(self) -> KDTree:
+        return KDTree(self.points)
+
+    @cached_property
+    def _hull(self) -> tuple[np.ndarray, float]:
+        """Centre (m) and volume (m^3) of the cloud's hull; a flat cloud has none."""
+        try:
+            hull = ConvexHull(self.points)
+        except QhullError:
+            return self.points.mean(axis=0), 0.0
+        inside = self.points[hull.vertices].mean(axis=0)
+        corners = self.points[hull.simplices] - inside
+        volume = np.abs(np.einsum("ij,ij->i", corners[:, 0], np.cross(corners[:, 1], corners[:, 2]))) / 6
+        return inside + (volume[:, None] * corners.sum(axis=1) / 4).sum(axis=0) / volume.sum(), float(volume.sum())
+
+
+def check(motion: HandMotion, hand: HandDescription) -> None:
+    """Whether a motion can be refined.
+
+    Raises:
+        ValueError: The motion is another hand's, has no object, or holds numbers that are not finite.
+    """
+    if motion.hand != hand.name or sorted(motion.joint_names) != sorted(hand.joint_names):
+        raise ValueError(f"The motion is one of the hand '{motion.hand}', expected '{hand.name}' and its joints.")
+    if motion.T_world_object is None or motion.object_points is None or motion.object_normals is None:
+        raise ValueError("The motion has no object path or no object cloud; refinement needs both.")
+    if len(motion) == 0:
+        raise ValueError("The motion has no frames.")
+    if len(motion.object_points) < LEAST_POINTS:
+        raise ValueError(
+            f"The object cloud has {len(motion.object_points)} points, expected at least {LEAST_POINTS}: nobody can "
+            "say where its surface is."
+        )
+    for name in ("qpos", "T_world_palm", "T_world_object", "object_points", "object_normals", "contact_phase"):
+        value = getattr(motion, name)
+        if value is not None and not np.isfinite(value).all():
+            raise ValueError(f"The motion's {name} holds NaN or infinite values.")

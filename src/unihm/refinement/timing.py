@@ -1,0 +1,69 @@
+"""When things happen: frames are stretched where what is carried would be thrown about, or a joint could not follow."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+from scipy.ndimage import gaussian_filter1d, maximum_filter1d
+from scipy.spatial.transform import Rotation, Slerp
+
+_AHEAD = 4  # frames before and after a fast one that are slowed as well
+_SOFT = 3.0  # frames, width over which slowing sets in
+_SLOWEST = 4.0  # most that time is stretched
+_USED = 0.9  # share of a joint's speed that is used
+_ARM = 0.05  # m, half the size of a usual object: turns a rotation into the displacement of its surface
+
+
+def stretched_times(
+    T_world_object: Float[np.ndarray, "T 4 4"],
+    qpos: Float[np.ndarray, "T nq"],
+    fps: float,
+    *,
+    speed: float,
+    acceleration: float,
+    joint_speed: Float[np.ndarray, " nq"],
+) -> Float[np.ndarray, " T"]:
+    """Times at which frames shall be reached, s.
+
+    Every interval lasts as long as the speed limits ask, and so much longer that the object's accelerations, which fall
+    with the square of time, stay within theirs.
+
+    Args:
+        T_world_object: Poses of the object, m.
+        qpos: What the joints are sent, rad or m.
+        fps: Frames per second of the given motion.
+        speed: Limit of the object, m/s.
+        acceleration: Limit of the object, m/s^2.
+        joint_speed: Limits, rad/s or m/s.
+    """
+    if len(qpos) < 2:
+        return np.zeros(len(qpos))
+    rotation = Rotation.from_matrix(T_world_object[:, :3, :3])
+    # annotated poses tremble; what they are stretched by must not
+    position = gaussian_filter1d(T_world_object[:, :3, 3], 1.5, axis=0, mode="nearest")
+    step = np.diff(position, axis=0) * fps
+    turn = (rotation[:-1].inv() * rotation[1:]).magnitude() * fps * _ARM
+    v = np.linalg.norm(step, axis=1) + gaussian_filter1d(turn, 1.5, mode="nearest")
+    a = np.linalg.norm(np.gradient(step, axis=0), axis=1) * fps if len(step) > 1 else np.zeros(len(step))
+    factor = np.clip(np.maximum(v / speed, np.sqrt(a / acceleration)), 1.0, _SLOWEST)
+    factor = gaussian_filter1d(maximum_filter1d(factor, 2 * _AHEAD + 1, mode="nearest"), _SOFT, mode="nearest")
+    joints = (np.abs(np.diff(qpos, axis=0)) * fps / (_USED * joint_speed)).max(axis=1)
+    return np.concatenate([[0.0], np.cumsum(np.maximum(factor, joints)) / fps])
+
+
+def poses_at(T: Float[np.ndarray, "T 4 4"], frames: Float[np.ndarray, " m"]) -> Float[np.ndarray, "m 4 4"]:
+    """Poses at fractional frames: positions linearly, rotations along the shortest arc."""
+    known = np.arange(len(T))
+    frames = np.clip(frames, 0, len(T) - 1)
+    found = np.tile(np.eye(4), (len(frames), 1, 1))
+    found[:, :3, 3] = np.stack([np.interp(frames, known, T[:, i, 3]) for i in range(3)], axis=1)
+    found[:, :3, :3] = (
+        Slerp(known, Rotation.from_matrix(T[:, :3, :3]))(frames).as_matrix() if len(T) > 1 else T[:1, :3, :3]
+    )
+    return found
+
+
+def rows_at(values: Float[np.ndarray, "T n"], frames: Float[np.ndarray, " m"]) -> Float[np.ndarray, "m n"]:
+    """Rows at fractional frames."""
+    known = np.arange(len(values))
+    return np.stack([np.interp(frames, known, column) for column in values.T], axis=1)

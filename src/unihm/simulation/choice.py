@@ -1,0 +1,125 @@
+"""Which of several motions to execute, decided on the object as it was perceived; and how the decision is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from unihm.hands.description import HandDescription
+from unihm.schema.motion import HandMotion
+from unihm.schema.scene import PerceivedScene, Scene
+from unihm.simulation.candidates import best_of
+from unihm.simulation.guessed_shape import DepthView
+from unihm.simulation.perceived import Perceived, perceived_of_cloud, perceived_of_view
+from unihm.simulation.tasks.base import TASKS
+from unihm.simulation.tasks.outcome import Outcome
+from unihm.simulation.tasks.setting import Setting
+
+TASK_OF_VERB = {"lift": "grab", "move": "place", "push": "slide"}
+"""What a plan asks for (`schema.plan.Plan.task`), to the task that judges it."""
+
+
+def choose(
+    motions: Sequence[HandMotion],
+    perceived: Perceived,
+    task: str,
+    *,
+    criterion: str = "full",
+    hand: HandDescription | None = None,
+    workers: int = 1,
+    progress: Callable[[int], object] | None = None,
+) -> tuple[int, dict[str, Any]]:
+    """Simulate motions on what is perceived and keep the best.
+
+    Args:
+        motions: Candidates; one is simulated, too.
+        perceived: What is known of the object.
+        task: Key of `simulation.tasks.TASKS`; of those that handle an object.
+        criterion: See the task.
+        hand: The motions' hand; by default the one that they name.
+        workers: Processes.
+        progress: Told how many are done, whenever one is.
+
+    Returns:
+        Index of the best, and as JSON values: task, criterion, candidates, chosen, why, success and reason of the
+        chosen one, successes, outcomes of all, and what was assumed of the object.
+
+    Raises:
+        ValueError: There is no motion, or see `unihm.simulation.tasks.prepare`.
+    """
+    best, outcomes = best_of(
+        motions, perceived, task, criterion=criterion, hand=hand, workers=workers, progress=progress
+    )
+    facts = {
+        "task": task,
+        "criterion": criterion,
+        "object": " ".join(perceived.object.repairs),
+        "mass_kg": round(perceived.object.mass, 4),
+        "candidates": len(outcomes),
+        "chosen": best,
+        "why": why(best, outcomes),
+        "success": outcomes[best].success,
+        "reason": outcomes[best].reason,
+        "successes": sum(outcome.success for outcome in outcomes),
+        "outcomes": [
+            {
+                "success": outcome.success,
+                "reason": outcome.reason,
+                "progress": round(outcome.progress, 4),
+                "margin": round(outcome.margin, 4),
+            }
+            for outcome in outcomes
+        ],
+    }
+    return best, facts
+
+
+def check_choice(motion: HandMotion, perceived: Perceived, task: str, criterion: str) -> None:
+    """Refuse with a ValueError, before any work, what `choose` would refuse after it."""
+    setting = Setting(object=perceived.object, T_world_object=perceived.T_world_object, criterion=criterion)
+    TASKS[task].of_motion(motion, setting)
+
+
+def why(best: int, outcomes: Sequence[Outcome]) -> str:
+    """One sentence on why a motion was preferred to the others, by the order of `Outcome.rank`."""
+    chosen, count = outcomes[best], len(outcomes)
+    good = sum(outcome.success for outcome in outcomes)
+    if count == 1:
+        return "There was no other."
+    if good == 1:
+        return f"Of {count} it alone succeeded on the perceived object."
+    if good:
+        return f"{good} of {count} succeeded on the perceived object; this one stayed farthest inside the limits."
+    return (
+        f"None of {count} succeeded on the perceived object; this one came nearest "
+        f"({100 * chosen.progress:.0f} %, {chosen.reason})."
+    )
+
+
+def perceived_of_scene(scene: Scene, perceived: PerceivedScene) -> Perceived:
+    """The object that is meant in a real image, closed to a mirrored shape; the table is at z = 0.
+
+    Raises:
+        ValueError: Too little of it is seen.
+    """
+    mask = np.zeros(scene.depth.shape, dtype=bool)
+    u, v = perceived.target_object.pixels.T
+    mask[v, u] = True
+    camera = replace(scene.camera, T_world_camera=perceived.T_world_camera)
+    return perceived_of_view(DepthView(depth=scene.depth, mask=mask, camera=camera, table_height=0.0))
+
+
+def perceived_of_motion(motion: HandMotion) -> Perceived:
+    """The object as the motion itself carries it: its cloud, closed, where its path begins.
+
+    Raises:
+        ValueError: It has no cloud or no path, or the cloud cannot be closed.
+    """
+    if motion.object_points is None:
+        raise ValueError("The motion carries no object cloud; give the object's mesh with --object.")
+    if motion.T_world_object is None:
+        raise ValueError("The motion has no object path that says where the object stands.")
+    return perceived_of_cloud(motion.object_points, motion.object_normals, motion.T_world_object[0])
