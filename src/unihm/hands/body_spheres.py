@@ -21,13 +21,19 @@ if TYPE_CHECKING:  # spheres are also wanted where torch is not
 _OVERLAP = 1.5  # spheres stand this many radii apart, which leaves dents of a third of a radius between them
 _SMALL = 3e-3  # m, radius of the spheres that reach into edges
 _SPACING = 8e-3  # m between them
-_LEAST_STEP = 0.02  # m: thin plates are covered more coarsely, not by hundreds of small spheres
+_LEAST_STEP = 0.02  # m
 
 
-def solid_spheres(geometry: Sequence[Primitive]) -> tuple[list[int], list[Float[np.ndarray, " 3"]], list[float]]:
+def solid_spheres(
+    geometry: Sequence[Primitive], least_step: float = _LEAST_STEP
+) -> tuple[list[int], list[Float[np.ndarray, " 3"]], list[float]]:
     """Spheres inside solids.
 
     A cylinder holds a row of spheres of its own radius, a box a grid of spheres as thick as its thinnest side.
+
+    Args:
+        geometry: The solids.
+        least_step: Least distance of neighbours, m: thin plates are covered more coarsely, not by hundreds of them.
 
     Returns:
         Link of each sphere, its centre in the link (m) and its radius (m).
@@ -43,7 +49,7 @@ def solid_spheres(geometry: Sequence[Primitive]) -> tuple[list[int], list[Float[
             extent = np.array([0.0, 0.0, length])
         else:
             radius, extent = min(shape.size) / 2, np.array(shape.size)
-        for centre in _grid(radius, extent):
+        for centre in _grid(radius, extent, least_step):
             links.append(shape.link)
             centres.append(shape.T_link_shape[:3, :3] @ centre + shape.T_link_shape[:3, 3])
             radii.append(radius)
@@ -96,11 +102,11 @@ def body_spheres(hand: HandModel) -> tuple[Int[Tensor, " k"], Float[Tensor, "k 3
     )
 
 
-def _grid(radius: float, extent: np.ndarray) -> np.ndarray:
+def _grid(radius: float, extent: np.ndarray, least_step: float = _LEAST_STEP) -> np.ndarray:
     """Centres (m, 3) whose spheres reach to the faces of a box of this extent."""
     axes = []
     for length in extent:
         half = max(length / 2 - radius, 0.0)
-        number = 1 + math.ceil(2 * half / max(_OVERLAP * radius, _LEAST_STEP) - 1e-9)
+        number = 1 + math.ceil(2 * half / max(_OVERLAP * radius, least_step) - 1e-9)
         axes.append(np.linspace(-half, half, number) if number > 1 else np.zeros(1))
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)

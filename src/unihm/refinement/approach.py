@@ -172,7 +172,7 @@ def _before_collision(segment: Segment, P: np.ndarray) -> int:
 
 
 def _before(segment: Segment, grasp: Grasp, q_open: np.ndarray, P_start: np.ndarray) -> Float[np.ndarray, "4 4"]:
-    """Palm pose from which a straight way leads to the grasp past nothing, best on the side that the palm comes from."""
+    """Palm pose from which a straight way leads to the grasp past nothing, best where the palm comes from."""
     T = grasp.T_object_palm
     out = T[:3, 3] - grasp.places.mean(axis=0)
     out /= max(np.linalg.norm(out), 1e-9)

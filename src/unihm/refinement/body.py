@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence, Sized
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Int
 
 from unihm.compiled import compiled
 from unihm.geometry import solids
 from unihm.hands.body_spheres import covering_spheres, solid_spheres
 from unihm.hands.description import HandDescription
-from unihm.kinematics.compiled_chain import U, chain_arrays, forward, moving_bodies, unsigned
+from unihm.kinematics.compiled_chain import U, chain_arrays, forward, unsigned
 from unihm.refinement.config import PLANES
 
 PALM = 6
 """Unknowns of a correction that move the palm: its shift, then its turn; the joints follow."""
 
+KEPT = 3e-3  # m between spheres in parts of the hand: about what boxes reach beyond the spheres inside them
+_REST_GAP = 1e-3  # m between parts that are apart at rest
+_INNER_STEP, _COARSE_STEP = 0.008, 0.02  # m between spheres inside thin solids
 _PAD = 0.012  # m from a fingertip's contact point: what is nearer to it is the pad
 
 
 class Body(NamedTuple):
     """The hand; moving body 0 is the palm. The fields up to `point_xyz` are those that `forward` reads.
 
-    Its points are, in this order: the pads of the fingertips; the centres of its solids; once more the pads, whose
-    places are overwritten with the part of the fingertip that is nearest to the object; and spheres inside the solids,
-    which keep fingers from each other.
+    Its points are, in this order: the pads of the fingertips; the centres of its solids, whose places are overwritten
+    with those of their spheres; and once more the pads, overwritten with the part that is nearest to the object.
     """
 
     parent: np.ndarray  # (nb,)
@@ -48,12 +52,10 @@ class Body(NamedTuple):
     cover: np.ndarray  # (c, 4) centre in the moving body, and radius, m
     pad_start: np.ndarray  # (tips + 1,) of pad: those of them that are a fingertip's pad
     pad: np.ndarray  # (d, 4)
-    group_a: np.ndarray  # (m,) solids of different fingers
+    inner_start: np.ndarray  # (s + 1,) of inner: fewer spheres, which keep parts of the hand from each other
+    inner: np.ndarray  # (i, 4)
+    group_a: np.ndarray  # (m,) solids that shall keep apart
     group_b: np.ndarray  # (m,)
-    pair_start: np.ndarray  # (m + 1,) of their pairs of spheres
-    pair_a: np.ndarray  # (p,) points that shall keep apart
-    pair_b: np.ndarray  # (p,)
-    pair_reach: np.ndarray  # (p,) m, sum of their radii
 
 
 class Pose(NamedTuple):
@@ -112,10 +114,10 @@ def make_body(hand: HandDescription, clearance: float) -> Body:
         own = np.concatenate([c for c, b in zip(cover, bodies, strict=True) if b == body] or [np.zeros((0, 4))])
         away = np.linalg.norm(own[:, :3] - xyz, axis=1) - own[:, 3] < _PAD
         pad.append(own[away] if away.any() else np.append(xyz, 0.0)[None])
-    before = 2 * len(pads) + len(centres)
-    inside, groups = _pairs(hand, centres, before)
+    inner = _inside(hand, _INNER_STEP)
+    groups = _apart_at_rest(hand, bodies, inner)
     return Body(
-        **chain_arrays(chain, [*pads, *centres, *pads, *inside]),
+        **chain_arrays(chain, [*pads, *centres, *pads]),
         tips=len(pads),
         bound=np.array(bound),
         margin=np.array(margin),
@@ -123,64 +125,51 @@ def make_body(hand: HandDescription, clearance: float) -> Body:
         cover=np.concatenate(cover) if cover else np.zeros((0, 4)),
         pad_start=_starts(pad),
         pad=np.concatenate(pad),
-        group_a=unsigned([a for a, _, _ in groups]),
-        group_b=unsigned([b for _, b, _ in groups]),
-        pair_start=_starts([pairs for _, _, pairs in groups]),
-        pair_a=unsigned([a for _, _, pairs in groups for a, _, _ in pairs]),
-        pair_b=unsigned([b for _, _, pairs in groups for _, b, _ in pairs]),
-        pair_reach=np.array([reach for _, _, pairs in groups for _, _, reach in pairs], dtype=float),
+        inner_start=_starts(inner),
+        inner=np.concatenate(inner) if inner else np.zeros((0, 4)),
+        group_a=unsigned(groups[:, 0]),
+        group_b=unsigned(groups[:, 1]),
     )
 
 
 @lru_cache(maxsize=32)
 def coarse_body(hand: HandDescription, clearance: float) -> Body:
     """`make_body` with a tenth of the spheres: links are covered by those inside them, edges by none."""
-    cover = []
-    for shape in hand.geometry:
-        _, inner, radii = solid_spheres([shape])
-        placed = [hand.chain.point(hand.link_names[shape.link], xyz)[1] for xyz in inner]
-        cover.append(np.column_stack([np.array(placed).reshape(-1, 3), radii]))
+    cover = _inside(hand, _COARSE_STEP)
     body = make_body(hand, clearance)
     return body._replace(cover_start=_starts(cover), cover=np.concatenate(cover or [np.zeros((0, 4))]))
+
+
+def _inside(hand: HandDescription, least_step: float) -> list[np.ndarray]:
+    """Spheres inside each solid: centre in its moving body and radius, m."""
+    found = []
+    for shape in hand.geometry:
+        _, centres, radii = solid_spheres([shape], least_step)
+        placed = [hand.chain.point(hand.link_names[shape.link], xyz)[1] for xyz in centres]
+        found.append(np.column_stack([np.array(placed).reshape(-1, 3), radii]))
+    return found
 
 
 def _starts(parts: Sequence[Sized]) -> np.ndarray:
     return unsigned(np.cumsum([0, *map(len, parts)]))
 
 
-def _pairs(
-    hand: HandDescription, centres: list[tuple[int, np.ndarray]], before: int
-) -> tuple[list[tuple[int, np.ndarray]], list[tuple[int, int, list[tuple[int, int, float]]]]]:
-    """Spheres inside the solids, and for two solids of different fingers those pairs of them that are apart at rest.
-
-    Args:
-        hand: The hand.
-        centres: Of its solids.
-        before: Points that stand before the spheres.
-    """
+def _apart_at_rest(hand: HandDescription, bodies: np.ndarray, cover: list[np.ndarray]) -> Int[np.ndarray, "m 2"]:
+    """Pairs of solids of bodies that are no neighbours, and which do not touch when the hand is at rest."""
     T = np.concatenate([np.eye(4)[None], hand.chain.forward_kinematics(hand.rest_qpos)])
-    finger = [bodies[0] if bodies else -1 for bodies in moving_bodies(hand.chain, centres)]
-    points, radius, rest, members = [], [], [], []
-    for shape in hand.geometry:
-        _, inner, radii = solid_spheres([shape])
-        placed = [hand.chain.point(hand.link_names[shape.link], xyz) for xyz in inner]
-        members.append(np.arange(len(points), len(points) + len(placed)))
-        points += placed
-        radius += radii
-        rest += [T[body + 1, :3, :3] @ xyz + T[body + 1, :3, 3] for body, xyz in placed]
-    r, x = np.array(radius), np.array(rest).reshape(-1, 3)
-    groups = []
-    for a in range(len(centres)):
-        for b in range(a):
-            if finger[a] < 0 or finger[b] < 0 or finger[a] == finger[b]:
-                continue
-            i, k = (grid.ravel() for grid in np.meshgrid(members[a], members[b], indexing="ij"))
-            reach = r[i] + r[k]
-            apart = np.linalg.norm(x[i] - x[k], axis=1) > reach + 1e-3
-            pairs = list(zip(*(values[apart].tolist() for values in (before + i, before + k, reach)), strict=True))
-            if pairs:
-                groups.append((a, b, pairs))
-    return points, groups
+    placed = [
+        (c[:, :3] @ T[body + 1, :3, :3].T + T[body + 1, :3, 3], c[:, 3]) for body, c in zip(bodies, cover, strict=True)
+    ]
+    parent = hand.chain.parent
+    pairs = []
+    for a, b in itertools.combinations(range(len(cover)), 2):
+        u, v = int(bodies[a]), int(bodies[b])
+        if u == v or (u >= 0 and parent[u] == v) or (v >= 0 and parent[v] == u):
+            continue
+        (x, r), (y, s) = placed[a], placed[b]
+        if (np.linalg.norm(x[:, None] - y, axis=2) > r[:, None] + s + _REST_GAP).all():
+            pairs.append((a, b))
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
 @compiled

@@ -74,7 +74,7 @@ class RefinementConfig:
     """Of what is drawn at random."""
     joint_margin: float = 0.03
     """Joint mode: share of its range by which each joint keeps from its limits in the grasp, so that it can squeeze."""
-    squeeze: float = 8.0
+    squeeze: float = 12.0
     """Joint mode: normal force wanted of each fingertip, N; 0 commands what is drawn."""
     largest_force: float = 25.0
     """Joint mode: most that a fingertip is told to push with, N."""

@@ -157,18 +157,17 @@ def features(segment: Segment, grasp: Grasp) -> dict[str, float]:
         "energy": math.log(grasp.energy + 1),
         "excess": max(grasp.energy - 6, 0.0),
         "pull": float(np.clip(held.pull, -4, 6)),
-        "slip": math.log(min(held.slip, 20) + 0.3),
         "total": math.log(strength.sum() + 1),
         "stiffness": float(np.clip(held.stiffness, -200, 800)) / 100,
-        "sag": math.log(np.clip(held.sag, 1e-4, 0.1)),
         "imbalance": min(grasp.imbalance, 1.0),
+        "tips": float(len(grasp.tips)),
         "edge": 1.0 - segment.flatness(grasp.places),
     }
 
 
 _WEIGHTS = {
-    "opposed": -4.5, "offset": -1.85, "energy": -0.44, "excess": -0.05, "pull": 0.11, "slip": -0.34, "total": 0.35,
-    "stiffness": 0.23, "sag": 0.38, "imbalance": -5.0, "edge": -1.0,
+    "opposed": -4.5, "offset": -1.6, "energy": -1.0, "excess": -0.03, "pull": 0.12, "total": 0.8, "stiffness": 0.28,
+    "imbalance": -4.2, "tips": 0.22, "edge": -1.0,
 }  # fmt: skip
 """Logistic regression of success in simulation; see docs/lab_notes.md for data and fit."""
 

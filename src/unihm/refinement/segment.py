@@ -18,6 +18,8 @@ from unihm.schema.motion import HandMotion
 LIFTED = 0.03  # m: there the hand has closed; the last frame at rest catches half-closed ones (FACTS 8)
 LEAST_POINTS = 20  # fewer are not a shape
 _PAD_RADIUS = 8e-3  # m, of the part of the surface that a pad touches
+_OPEN = 0.1  # length of the mean normal, from which on a cloud does not close
+_THIN = 0.25  # of the radius: a solid whose surface faces away from its middle by less, on average, is a shell
 _FLAT = 0.95  # length of the mean normal there: a can of 7 cm across is flat enough, an edge is not
 _LIGHTEST, _HEAVIEST = 0.03, 1.0  # kg that are assumed of any object
 
@@ -81,8 +83,19 @@ class Segment(Workspace):
 
     @cached_property
     def centre(self) -> Float[np.ndarray, " 3"]:
-        """Assumed centre of mass: that of the cloud's convex hull, in the object's frame, m."""
-        return self._hull[0]
+        """Assumed centre of mass, in the object's frame, m.
+
+        Of a cloud all around, that of the solid it bounds, by the divergence theorem; its points stand for equal areas.
+        Of a thin shell, that of its surface; of a cloud that does not close, that of its convex hull.
+        """
+        hull = self._hull[0]
+        x, n = self.points - hull, self.normals
+        volume = (x * n).sum() / 3
+        if np.linalg.norm(n.mean(axis=0)) > _OPEN or volume <= 0:
+            return hull
+        if 3 * volume < _THIN * np.sqrt((x * x).sum(axis=1)).sum():
+            return self.points.mean(axis=0)
+        return hull + np.clip((0.5 * x * x * n).sum(axis=0) / volume, x.min(axis=0), x.max(axis=0))
 
     @cached_property
     def mass(self) -> float:

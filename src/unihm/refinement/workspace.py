@@ -18,8 +18,8 @@ from unihm.refinement.surface_grid import SurfaceGrid, make_grid
 class Workspace:
     """A hand beside an object.
 
-    A correction is ``c = (v, omega, dq)`` with ``T_palm = T_given [exp(omega), v]`` and ``q = q_given + dq``. Everything
-    is in the object's frame. Not for several threads: `pose` and `system` are scratch memory.
+    A correction is ``c = (v, omega, dq)`` with ``T_palm = T_given [exp(omega), v]`` and ``q = q_given + dq``. All is in
+    the object's frame. Not for several threads: `pose` and `system` are scratch memory.
     """
 
     def __init__(
