@@ -41,7 +41,7 @@ COMMANDS: dict[str, Callable | dict[str, Callable]] = {
         "info": data.data_info,
     },
     "train": {"tokenizer": train.train_tokenizer, "generator": train.train_generator},
-    "bench": {"retargeting": bench.bench_retargeting},
+    "bench": {"retargeting": bench.bench_retargeting, "refinement": bench.bench_refinement},
     "eval": {
         "tokenizer": evaluate.eval_tokenizer,
         "generation": evaluate.eval_generation,

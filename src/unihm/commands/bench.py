@@ -77,3 +77,51 @@ def bench_retargeting(
         rows += evaluate_retargeting(recordings, restarted, hand, data=name, peer=peer, after_hand=keep)
     facts = {**facts, "rows": rows}
     report(facts, json, text(rows) if out is None else f"{text(rows)}\nout: {out}")
+
+
+def bench_refinement(
+    *,
+    data: Path,
+    models: Path,
+    hand: tuple[str, ...] = EIGHT,
+    split: str = "release",
+    part: str = "validation",
+    recordings: int = 20,
+    quick: bool = False,
+    out: Path | None = None,
+    json: bool = False,
+):
+    """Both modes of refinement beside frames searched with finite differences: time and what it does, in one run.
+
+    Args:
+        data: Episode store with retargeted motions, from `unihm data import`.
+        models: Folder of the true objects, <object>/mesh_simplified.obj.
+        hand: Hands to bench.
+        split: Which recordings.
+        part: Of the split; by default those that choices are made on.
+        recordings: How many, evenly spread.
+        quick: Two recordings of the first two hands; labelled so.
+        out: Folder for table.txt, table.csv, table.json and table.png.
+        json: Print the rows as JSON.
+    """
+    import os
+
+    os.environ["OMP_NUM_THREADS"] = "1"  # one thread for everybody, before their libraries are loaded
+    from unihm.commands.console import check_writable
+    from unihm.commands.evaluate import evaluation_facts
+    from unihm.evaluation.refinement_bench import bench_refinements, draw, text
+    from unihm.evaluation.tables import write_tables
+
+    if recordings < 1:
+        raise ValueError(f"--recordings is {recordings}, expected at least 1.")
+    if out is not None:
+        check_writable(out)
+    facts = {**evaluation_facts(data, 0, quick), "split": f"{split}/{part}"}
+    hand = hand[:2] if quick else hand
+
+    def keep(rows: list) -> None:
+        if out is not None:
+            write_tables({**facts, "rows": rows}, out, text=text, draw=draw)
+
+    rows = bench_refinements(data, models, hand, split=split, part=part, count=recordings, quick=quick, after_hand=keep)
+    report({**facts, "rows": rows}, json, text(rows) if out is None else f"{text(rows)}\nout: {out}")

@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.spatial.transform import Rotation, Slerp
 from tqdm import tqdm
 
 from unihm.datasets.motion_store import attach, read_motions
@@ -35,6 +34,7 @@ from unihm.geometry.mesh_distance import MeshDistance
 from unihm.hands.hand import load_hand
 from unihm.processes import spread
 from unihm.refinement import refine
+from unihm.refinement.timing import poses_at, rows_at
 from unihm.registry import unknown_name
 from unihm.schema.episode import Episode
 from unihm.schema.motion import HandMotion
@@ -178,7 +178,7 @@ def evaluate_refinement(
 
 def _measure(task: _Task) -> Measured:
     """All variants of one recording and hand."""
-    mesh = _mesh(task.mesh, task.episode.mirrored)
+    mesh = true_object(task.mesh, task.episode.mirrored)
     if task.variants == (HUMAN,):
         episode, human = task.episode, hand_of_process(RECORDED_HAND).description
         return [(HUMAN, human_metrics(episode.keypoints_world, episode.T_world_object, mesh, human, episode.fps))]
@@ -207,29 +207,20 @@ def at_frames(motion: HandMotion, frames: Float[np.ndarray, " n"]) -> HandMotion
         motion: The motion.
         frames: Where it is wanted, counted in its own frames; beyond the ends the first or last.
     """
-    frames = np.clip(np.asarray(frames, dtype=np.float64), 0, len(motion) - 1)
-
-    def between(values: np.ndarray | None) -> np.ndarray | None:
-        if values is None:
-            return None
-        flat = values.reshape(len(values), -1)
-        mixed = np.stack([np.interp(frames, np.arange(len(flat)), column) for column in flat.T], axis=1)
-        return mixed.reshape(len(frames), *values.shape[1:])
 
     def poses(T: np.ndarray | None) -> np.ndarray | None:
-        if T is None or len(T) == 1:
-            return None if T is None else np.repeat(T, len(frames), axis=0)
-        mixed = between(T)
-        assert mixed is not None
-        mixed[:, :3, :3] = Slerp(np.arange(len(T)), Rotation.from_matrix(T[:, :3, :3]))(frames).as_matrix()
-        return mixed
+        return None if T is None else poses_at(T, frames)
 
+    def rows(values: np.ndarray | None) -> np.ndarray | None:
+        return None if values is None else rows_at(values, frames)
+
+    phase = motion.contact_phase
     return motion.replace(
-        qpos=between(motion.qpos),
-        qpos_target=between(motion.qpos_target),
-        T_world_palm=poses(motion.T_world_palm),
+        qpos=rows_at(motion.qpos, frames),
+        qpos_target=rows(motion.qpos_target),
+        T_world_palm=poses_at(motion.T_world_palm, frames),
         T_world_object=poses(motion.T_world_object),
-        contact_phase=between(motion.contact_phase),
+        contact_phase=None if phase is None else np.interp(frames, np.arange(len(phase)), phase),
     )
 
 
@@ -250,8 +241,13 @@ def _summary(members: Sequence[tuple[str, Mapping[str, float]]], seed: int) -> d
 
 
 @lru_cache
-def _mesh(path: Path, mirrored: bool) -> MeshDistance:
-    """A true object, prepared once in each process."""
+def true_object(path: Path, mirrored: bool) -> MeshDistance:
+    """A true object, prepared once in each process; `mirrored` as a left hand's recording is.
+
+    Args:
+        path: Its surface.
+        mirrored: Whether to reflect it.
+    """
     surface = read_surface(path)
     for repair in surface.repairs:
         _log.warning("'%s': %s", path, repair)
