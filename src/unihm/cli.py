@@ -95,7 +95,7 @@ def _run(arguments: list[str]) -> int:
         prog=" ".join(prog),
         args=arguments,
         config=(tyro.conf.PositionalRequiredArgs, tyro.conf.FlagCreatePairsOff)
-        if prog[1] not in ("train", "eval")
+        if prog[1] not in ("train", "eval", "bench")
         else (tyro.conf.FlagCreatePairsOff,),
     )
     return 0
