@@ -13,8 +13,6 @@ PACKAGE = Path(__file__).resolve().parent.parent / "src" / "unihm"
 
 FLOORS = {
     "geometry": 0,
-    "optimization.levenberg_marquardt": 0,
-    "optimization": 0,
     "registry": -1,  # names only; under everything
     "cache": -1,
     "compiled": 0,
@@ -24,7 +22,6 @@ FLOORS = {
     "schema": 1,
     "kinematics": 1,
     "hands": 1,
-    "optimization.residuals": 2,
     "tokenizer": 2,
     "sources.checks": 2,  # what keypoints must be, asked by retargeting
     "retargeting": 3,

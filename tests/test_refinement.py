@@ -9,6 +9,7 @@ import pytest
 
 from unihm.hands.hand import HandModel, list_hands, load_hand
 from unihm.refinement import CausalRefinement, RefinementConfig, refine
+from unihm.refinement.causal import _merged
 from unihm.schema.motion import HandMotion
 from unihm.simulation.solid_object import object_of_mesh
 from unihm.simulation.tasks import run
@@ -254,3 +255,15 @@ def test_unknown_words_are_refused(small):
         RefinementConfig(temporal="both")
     with pytest.raises(ValueError, match="Mode 'acausal'"):
         refine(motion, hand.description, mode="acausal")
+
+
+def test_priors_on_one_state_merge_into_one():
+    rng = np.random.default_rng(0)
+    priors = [(rng.normal(size=6), rng.uniform(0.5, 2, 6)) for _ in range(3)]
+    merged = _merged(*priors)
+    x, y = rng.normal(size=(2, 6))
+
+    def energy(x, priors):
+        return sum((((x - m) / s) ** 2).sum() for m, s in priors)
+
+    assert energy(x, priors) - energy(y, priors) == pytest.approx(energy(x, [merged]) - energy(y, [merged]))

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 
+from unihm.geometry.interpolation import smoothstep
 from unihm.kinematics.keypoints import TIPS
 
 # Annotated poses of a resting object wander by 1 to 5 mm in DexYCB; a hand that pushes it in passing moves it about
@@ -80,8 +81,7 @@ def contact_phase(
     """
     if num_frames < 1 or ramp_frames < 1:
         raise ValueError(f"Expected at least one frame and a ramp of one, got {num_frames} and {ramp_frames}.")
-    s = np.clip((np.arange(num_frames) - (lift_frame - settle_frames)) / ramp_frames + 1, 0, 1)
-    return s * s * (3 - 2 * s)
+    return smoothstep(np.clip((np.arange(num_frames) - (lift_frame - settle_frames)) / ramp_frames + 1, 0, 1))
 
 
 def _displacement(T_world_object: np.ndarray) -> Float[np.ndarray, " T"]:

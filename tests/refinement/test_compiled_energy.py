@@ -7,8 +7,6 @@ import pytest
 from scipy.spatial import KDTree
 
 from unihm.hands.description import describe_hand
-from unihm.optimization.residuals import contact_root
-from unihm.refinement import frame
 from unihm.refinement.body import PALM, make_body, make_pose, place
 from unihm.refinement.config import FAR, PLANES
 from unihm.refinement.frame import Scene, Terms, energy, make_system, minimize
@@ -116,11 +114,6 @@ def test_points_are_where_the_chain_has_them(made):
     T = np.concatenate([np.eye(4)[None], hand.chain.forward_kinematics(q)])[body.point_body]
     in_palm = np.einsum("kij,kj->ki", T[:, :3, :3], body.point_xyz) + T[:, :3, 3]
     np.testing.assert_allclose(pose.p, in_palm @ pose.R.T + pose.t, atol=1e-12)
-
-
-def test_root_is_that_of_the_reference():
-    for d in (-0.2, -0.02, -3e-5, 0.0, 0.004):
-        np.testing.assert_allclose(frame.contact_root(d, 200.0), contact_root(np.array(d), 200.0), rtol=1e-12)
 
 
 def test_fingertips_come_to_the_surface(made):

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
-from unihm.hands.body_spheres import body_spheres
+from unihm.hands.body_spheres import solid_spheres
 from unihm.hands.description import HandDescription, describe_hand, list_hands
 from unihm.hands.hand import HandModel, load_hand
 from unihm.kinematics.keypoints import FINGERS, NAMES, palm_frame
@@ -131,7 +131,7 @@ def plain_cost(
 
 def overlaps(model: HandModel, q: np.ndarray) -> np.ndarray:
     """How deep spheres of different fingers are in each other, m; pairs that touch at rest are left out."""
-    links, centres, radii = (value.numpy() for value in body_spheres(model))
+    links, centres, radii = (np.array(value) for value in solid_spheres(model.geometry))
     finger = np.array([_first_joint(model, model.link_names[i]) for i in links])
 
     def gaps(q: torch.Tensor) -> np.ndarray:

@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Float
 
 from unihm.evaluation.motion_metrics import Track, mpjpe_mm
+from unihm.geometry.interpolation import smoothstep
 from unihm.geometry.object_frame import canonical_object_frame
 
 _STATE_PHASES = np.linspace(0, 2, 33)  # finer grids change nothing: motions are 25 to 76 smooth frames
@@ -109,8 +110,7 @@ class NearestNeighbour:
         states = self._states[int(np.argmin(distances))]
         phases = _lift_phase(len(given), given.lift_frame)
         replay = _interpolate(phases, _STATE_PHASES, states)
-        fade = np.clip(1 - phases, 0, 1)
-        fade = fade * fade * (3 - 2 * fade)
+        fade = smoothstep(np.clip(1 - phases, 0, 1))
         return _track(given, replay + fade[:, None] * (_initial_state(given) - replay[0]))
 
 

@@ -30,11 +30,11 @@ from unihm.evaluation.generation import TEST_PARTS
 from unihm.evaluation.intervals import clustered_mean
 from unihm.evaluation.physical_metrics import METRICS, human_metrics, motion_change, physical_metrics
 from unihm.evaluation.variants import GENERATED, HUMAN, REFINEMENTS, RETARGETED, spelled
+from unihm.geometry.interpolation import poses_at, rows_at
 from unihm.geometry.mesh_distance import MeshDistance
 from unihm.hands.hand import load_hand
 from unihm.processes import spread
 from unihm.refinement import refine
-from unihm.refinement.timing import poses_at, rows_at
 from unihm.registry import unknown_name
 from unihm.schema.episode import Episode
 from unihm.schema.motion import HandMotion

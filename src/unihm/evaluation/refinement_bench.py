@@ -88,16 +88,9 @@ def refine_by_differences(
     segment = Segment(motion, hand, config or RefinementConfig())
     stream = CausalRefinement(hand, segment.points, segment.normals, table=segment.table, config=segment.config)
     space = stream.workspace = Differences(hand, segment.points, segment.normals, segment.config)
-    T_world_palm = segment.T_world_object @ segment.T_object_palm
-    frames = [
-        stream.step(T_world_palm[t], segment.qpos[t], segment.T_world_object[t], float(segment.phase[t]))
-        for t in range(len(motion))
-    ]
+    T_world_palm, qpos = stream.run(segment)
     refined = motion.replace(
-        joint_names=hand.joint_names,
-        T_world_palm=np.array([T for T, _ in frames]),
-        qpos=np.array([q for _, q in frames]),
-        contact_phase=segment.phase,
+        joint_names=hand.joint_names, T_world_palm=T_world_palm, qpos=qpos, contact_phase=segment.phase
     )
     return refined, space.evaluations / len(motion)
 

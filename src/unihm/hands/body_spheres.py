@@ -5,18 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from unihm.geometry import solids
 from unihm.hands.description import Primitive
-
-if TYPE_CHECKING:  # spheres are also wanted where torch is not
-    from torch import Tensor
-
-    from unihm.hands.hand import HandModel
 
 _OVERLAP = 1.5  # spheres stand this many radii apart, which leaves dents of a third of a radius between them
 _SMALL = 3e-3  # m, radius of the spheres that reach into edges
@@ -87,18 +81,6 @@ def covering_spheres(kind: str, size: tuple[float, ...]) -> Float[np.ndarray, "n
     shell = solids.surface_points("box", tuple(max(s - 2 * small, 0.0) for s in size), _SPACING)
     return np.concatenate(
         [np.column_stack([inner, np.full(len(inner), thin)]), np.column_stack([shell, np.full(len(shell), small)])]
-    )
-
-
-def body_spheres(hand: HandModel) -> tuple[Int[Tensor, " k"], Float[Tensor, "k 3"], Float[Tensor, " k"]]:
-    """`solid_spheres` of a hand as tensors."""
-    import torch
-
-    links, centres, radii = solid_spheres(hand.geometry)
-    return (
-        torch.tensor(links, dtype=torch.long),
-        torch.from_numpy(np.array(centres).reshape(-1, 3)),
-        torch.tensor(radii, dtype=torch.float64),
     )
 
 

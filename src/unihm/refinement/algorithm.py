@@ -77,14 +77,9 @@ def refine(
 
 def _causal(segment: Segment) -> Refined:
     stream = CausalRefinement(segment.hand, segment.points, segment.normals, table=segment.table, config=segment.config)
-    T_world_palm = segment.T_world_object @ segment.T_object_palm
-    frames = [
-        stream.step(T_world_palm[t], segment.qpos[t], segment.T_world_object[t], float(segment.phase[t]))
-        for t in range(len(segment))
-    ]
-    qpos = np.array([q for _, q in frames])
+    T_world_palm, qpos = stream.run(segment)
     return Refined(
-        T_object_palm=np.linalg.inv(segment.T_world_object) @ np.array([T for T, _ in frames]),
+        T_object_palm=np.linalg.inv(segment.T_world_object) @ T_world_palm,
         qpos=qpos, qpos_target=qpos, T_world_object=segment.T_world_object, phase=segment.phase,
         frame_of=np.arange(len(segment), dtype=float),
     )  # fmt: skip

@@ -19,6 +19,7 @@ from jaxtyping import Float
 from scipy.linalg import LinAlgError, solveh_banded
 from scipy.spatial.transform import Rotation, Slerp
 
+from unihm.geometry.interpolation import smoothstep
 from unihm.refinement.body import PALM
 from unihm.refinement.frame import Scene, energies
 from unihm.refinement.grasp import Grasp
@@ -62,7 +63,7 @@ def approach(segment: Segment, grasp: Grasp) -> Approach:
     way = np.linalg.norm(P[start, :3, 3] - before[:3, 3]) + _RETREAT
     n = max(arrive - start, round(fps * way / config.palm_speed), 4)
     u = np.arange(1, n + 1) / n
-    T, q = _curve(P[start], before, grasp.T_object_palm, segment.qpos[start], closing[0], 0.5 * (u + _smooth(u)))
+    T, q = _curve(P[start], before, grasp.T_object_palm, segment.qpos[start], closing[0], 0.5 * (u + smoothstep(u)))
     T = np.concatenate([P[: start + 1], T])
     q = np.concatenate([segment.qpos[: start + 1], q])
     scene = segment.at_rest(T, q)
@@ -79,7 +80,7 @@ def approach(segment: Segment, grasp: Grasp) -> Approach:
         T_object_palm=np.concatenate([np.array([T for T, _ in cleared]), hold]),
         qpos=np.concatenate([np.array([q for _, q in cleared]), closing[1:]]),
         frame_of=np.where(k > 0, start + (arrive - start) * k / total, np.minimum(np.arange(len(k)), start)),
-        phase=_smooth(k / total),
+        phase=smoothstep(k / total),
         arrive=arrive,
     )
 
@@ -199,8 +200,8 @@ def _curve(
     weights = np.stack([(1 - u) ** 2, 2 * u * (1 - u), u**2], axis=1)
     T[:, :3, 3] = weights @ np.stack([T_start[:3, 3], T_before[:3, 3], T_end[:3, 3]])
     turn = Slerp([0, 1], Rotation.from_matrix(np.stack([T_start[:3, :3], T_end[:3, :3]])))
-    T[:, :3, :3] = turn(_smooth(np.clip(u / _TURNED, 0, 1))).as_matrix()
-    share = _smooth(np.clip(u / _OPENED, 0, 1))[:, None]
+    T[:, :3, :3] = turn(smoothstep(np.clip(u / _TURNED, 0, 1))).as_matrix()
+    share = smoothstep(np.clip(u / _OPENED, 0, 1))[:, None]
     return T, (1 - share) * q_start + share * q_end
 
 
@@ -225,7 +226,3 @@ def _closing_path(segment: Segment, grasp: Grasp) -> Float[np.ndarray, "k nq"]:
         segment.minimize(scene, 0, c, c.copy(), precision, terms, 10, 1e-2, coarsely=True)
         path.append(segment.placed(scene, 0, c)[1])
     return np.array(path[::-1])
-
-
-def _smooth(u: np.ndarray) -> np.ndarray:
-    return u * u * (3 - 2 * u)

@@ -20,8 +20,8 @@ from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
 from unihm.hands.description import HandDescription
-from unihm.optimization.residuals import merge_priors
 from unihm.refinement.config import RefinementConfig
+from unihm.refinement.segment import Segment
 from unihm.refinement.workspace import Workspace
 
 _FADE = 6  # power of the contact phase that gates contacts; the contact's precision is hundreds of times the priors',
@@ -105,7 +105,7 @@ class CausalRefinement:
                 for T, q in ((T1, q1), (T1 @ np.linalg.inv(T0) @ T1, 2 * q1 - q0))
             )
         generated, velocity, acceleration = self._sigmas
-        mean, sigma = merge_priors((self._zero, generated), (previous, velocity), (extrapolated, acceleration))
+        mean, sigma = _merged((self._zero, generated), (previous, velocity), (extrapolated, acceleration))
         c = mean.copy()
         config = space.config
         _, _, steps = space.minimize(scene, 0, c, mean, sigma**-2, self._terms, config.iterations, config.tolerance)
@@ -115,6 +115,23 @@ class CausalRefinement:
         refined = T_world_object @ T_object_palm, q
         self._poses = [*self._poses[-1:], refined]
         return refined
+
+    def run(self, segment: Segment) -> tuple[Float[np.ndarray, "T 4 4"], Float[np.ndarray, "T nq"]]:
+        """Refine the frames of a segment, one after the other; as `step`, for all."""
+        T_world_palm = segment.T_world_object @ segment.T_object_palm
+        frames = [
+            self.step(T_world_palm[t], segment.qpos[t], segment.T_world_object[t], float(segment.phase[t]))
+            for t in range(len(segment))
+        ]
+        return np.array([T for T, _ in frames]), np.array([q for _, q in frames])
+
+
+def _merged(*priors: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Several Gaussian priors (mean, sigma) on one state as one; the sums of their squares differ by a constant."""
+    means, sigmas = (np.stack(values) for values in zip(*priors, strict=True))
+    precision = sigmas**-2
+    total = precision.sum(0)
+    return (precision * means).sum(0) / total, total**-0.5
 
 
 def _as_correction(T_world_palm: np.ndarray, qpos: np.ndarray, T: np.ndarray, q: np.ndarray) -> np.ndarray:

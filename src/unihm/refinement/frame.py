@@ -13,11 +13,11 @@ import numpy as np
 
 from unihm.compiled import compiled, inlined
 from unihm.kinematics.compiled_chain import U
-from unihm.optimization.residuals import STEEPEST
 from unihm.refinement.body import KEPT, add_joints, add_row, place, row_of
 from unihm.refinement.surface_grid import is_far, signed_distance
 
 CONVERGED, MAX_ITERATIONS, STALLED = 0, 1, 2
+_STEEPEST = 30.0  # k |d| beyond which the inside branch of Eq. 12 goes on as a straight line: e^30 is enough
 _LOOK = 0.004  # m beyond its own radius at which a sphere of the body looks for the object
 _DAMP_MORE, _DAMP_FIRST, _DAMP_MOST = 8.0, 1e-2, 1e8
 
@@ -74,10 +74,17 @@ def make_system(n: int) -> System:
 
 @inlined
 def contact_root(d, k):
-    """``sign(d) sqrt(2 f(d))`` of Eq. 12 with alpha = 1 and its slope; see `optimization.residuals.contact_root`."""
+    """``sign(d) sqrt(2 f(d))`` of Eq. 12 with alpha = 1 and its slope, at the signed distance d (m) with k in 1/m.
+
+    f is ``d^2 / 2`` outside and ``(e^(-kd) + kd - 1) / k^2`` inside; 1 / k is the depth at which the inside becomes
+    markedly steeper than the outside.
+
+    Differs from the paper: the root carries the sign of d. The energy is the same, but ``sqrt(2 f)`` has a kink at
+    d = 0, just where the solution lies, which the paper rounds off with an epsilon (Eq. B19).
+    """
     if d > 0.0:
         return d, 1.0
-    u = min(-k * d, STEEPEST)
+    u = min(-k * d, _STEEPEST)
     if u < 1e-2:
         root, slope = u * (1.0 + u / 6.0 + u * u / 36.0), 1.0 + u / 3.0 + u * u / 12.0
     else:

@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
+from unihm.geometry.interpolation import poses_at, rows_at, smoothstep
 from unihm.refinement.approach import approach, clear
 from unihm.refinement.forces import squeezing_target
 from unihm.refinement.grasp import Grasp, find_grasps
 from unihm.refinement.segment import Segment
-from unihm.refinement.timing import poses_at, rows_at, stretched_times
+from unihm.refinement.timing import stretched_times
 
 _BLEND = 0.3  # s in which the resting object's pose passes into that of the path
 
@@ -86,8 +87,7 @@ def _from_rest(T_rest: np.ndarray, carried: np.ndarray, fps: float) -> np.ndarra
     """The path, begun where the object rests: the hand arrives when it may have moved a little."""
     if not len(carried):
         return carried
-    share = np.clip((np.arange(len(carried)) + 1) / (_BLEND * fps), 0, 1)
-    share = share * share * (3 - 2 * share)
+    share = smoothstep(np.clip((np.arange(len(carried)) + 1) / (_BLEND * fps), 0, 1))
     found = carried.copy()
     for k in np.flatnonzero(share < 1):
         found[k] = poses_at(np.stack([T_rest, carried[k]]), np.array([share[k]]))[0]

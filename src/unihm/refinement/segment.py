@@ -109,14 +109,16 @@ class Segment(Workspace):
 
     def flat(self, members: Int[np.ndarray, " k"]) -> Bool[np.ndarray, " k"]:
         """Which points of the cloud lie on a face as large as a pad, not at an edge."""
-        near = self._tree.query_ball_point(self.points[members], _PAD_RADIUS)
-        return np.array([np.linalg.norm(self.normals[group].mean(axis=0)) > _FLAT for group in near], dtype=bool)
+        return self._evenness(self.points[members]) > _FLAT
 
     def flatness(self, places: Float[np.ndarray, "k 3"]) -> float:
         """Least length of the mean normal around places of the object: 1 on a face, less at edges and corners."""
+        return float(self._evenness(places).min())
+
+    def _evenness(self, places: Float[np.ndarray, "k 3"]) -> Float[np.ndarray, " k"]:
+        """Length of the mean normal around places; 1 where there is no point."""
         near = self._tree.query_ball_point(places, _PAD_RADIUS)
-        lengths = [np.linalg.norm(self.normals[members].mean(axis=0)) if members else 1.0 for members in near]
-        return float(min(lengths))
+        return np.array([np.linalg.norm(self.normals[group].mean(axis=0)) if group else 1.0 for group in near])
 
     @cached_property
     def _tree(self) -> KDTree:

@@ -80,12 +80,11 @@ def stability(
     normal = -(f * normals).sum(-1)
     tangent = np.linalg.norm(f + normal[..., None] * normals, axis=-1)
     used = tangent / np.maximum(friction * normal, 1e-3)
-    # a contact that carries nothing is not missed; what counts is the share of all friction that is used up
-    slip = float((tangent.sum(1) / np.maximum(friction * np.maximum(normal, 0).sum(1), 1e-6)).max())
+    # a contact that carries nothing is not missed
     strong = normal > 0.15 * normal.max(axis=1, keepdims=True)
     return Stability(
         stiffness=least,
         sag=float(np.linalg.norm(moved[:, :3], axis=1).max()),
-        slip=float(np.where(strong, used, 0).max()) if k else slip,
+        slip=float(np.where(strong, used, 0).max()),
         pull=float(normal.min()),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
-from scipy.spatial.transform import Rotation, Slerp
+from scipy.spatial.transform import Rotation
 
 _AHEAD = 4  # frames before and after a fast one that are slowed as well
 _SOFT = 3.0  # frames, width over which slowing sets in
@@ -49,21 +49,3 @@ def stretched_times(
     factor = gaussian_filter1d(maximum_filter1d(factor, 2 * _AHEAD + 1, mode="nearest"), _SOFT, mode="nearest")
     joints = (np.abs(np.diff(qpos, axis=0)) * fps / (_USED * joint_speed)).max(axis=1)
     return np.concatenate([[0.0], np.cumsum(np.maximum(factor, joints)) / fps])
-
-
-def poses_at(T: Float[np.ndarray, "T 4 4"], frames: Float[np.ndarray, " m"]) -> Float[np.ndarray, "m 4 4"]:
-    """Poses at fractional frames: positions linearly, rotations along the shortest arc."""
-    known = np.arange(len(T))
-    frames = np.clip(frames, 0, len(T) - 1)
-    found = np.tile(np.eye(4), (len(frames), 1, 1))
-    found[:, :3, 3] = np.stack([np.interp(frames, known, T[:, i, 3]) for i in range(3)], axis=1)
-    found[:, :3, :3] = (
-        Slerp(known, Rotation.from_matrix(T[:, :3, :3]))(frames).as_matrix() if len(T) > 1 else T[:1, :3, :3]
-    )
-    return found
-
-
-def rows_at(values: Float[np.ndarray, "T n"], frames: Float[np.ndarray, " m"]) -> Float[np.ndarray, "m n"]:
-    """Rows at fractional frames."""
-    known = np.arange(len(values))
-    return np.stack([np.interp(frames, known, column) for column in values.T], axis=1)

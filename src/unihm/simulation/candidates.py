@@ -15,6 +15,7 @@ from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
 from unihm.contact_phases import contact_phase, lift_frame
+from unihm.geometry.interpolation import rows_at
 from unihm.hands.description import HandDescription, describe_hand
 from unihm.processes import spread
 from unihm.schema.motion import HandMotion
@@ -168,8 +169,8 @@ def _varied(
     T_world_palm = motion.T_world_palm @ delta
 
     frames = np.arange(len(motion)) + timing * motion.fps
-    qpos = _at(motion.qpos, frames)
-    target = qpos if motion.qpos_target is None else _at(motion.qpos_target, frames)
+    qpos = rows_at(motion.qpos, frames)
+    target = qpos if motion.qpos_target is None else rows_at(motion.qpos_target, frames)
     late = np.interp(frames, np.arange(len(motion)), phase)[:, None]
     more = closing * late * (qpos - motion.qpos[0])  # on the way from the open hand on
     return motion.replace(
@@ -186,12 +187,3 @@ def _phase(motion: HandMotion) -> Float[np.ndarray, " T"]:
     if motion.T_world_object is None:
         return np.ones(len(motion))
     return contact_phase(len(motion), lift_frame(motion.T_world_object))
-
-
-def _at(values: Float[np.ndarray, "T n"], frames: Float[np.ndarray, " T"]) -> Float[np.ndarray, "T n"]:
-    """Rows at fractional frames; beyond the ends the first or last row."""
-    frames = np.clip(frames, 0, len(values) - 1)
-    before = np.minimum(frames.astype(int), max(len(values) - 2, 0))
-    after = np.minimum(before + 1, len(values) - 1)
-    share = (frames - before)[:, None]
-    return (1 - share) * values[before] + share * values[after]
