@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 from scipy.linalg import LinAlgError, solveh_banded
+from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 from scipy.spatial.transform import Rotation, Slerp
 
 from unihm.geometry.interpolation import smoothstep
@@ -36,6 +37,7 @@ _FREE = (0.008, 0.1)  # m, rad: bounds of corrections where the generated path i
 _WIDE = 6e-3  # m kept from the object on the way
 _HARMLESS = 20.0  # energy of a frame that corrections within their bounds take care of
 _LEAST_CLOSING = 0.15  # s
+_RISE, _HIGHEST = 5e-3, 0.3  # m: steps by which a hand is raised out of the table, and most
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,6 +60,7 @@ def approach(segment: Segment, grasp: Grasp) -> Approach:
     closing = _closing_path(segment, grasp)
     P = np.linalg.inv(segment.T_rest) @ segment.T_world_object @ segment.T_object_palm  # beside the resting object
     start, arrive = _leave_and_arrive(segment, grasp, P)
+    P = _above_table(segment, P, start)
     start = _before_collision(segment, P[: start + 1])
     before = _before(segment, grasp, closing[0], P[start])
     way = np.linalg.norm(P[start, :3, 3] - before[:3, 3]) + _RETREAT
@@ -161,6 +164,26 @@ def _leave_and_arrive(segment: Segment, grasp: Grasp, P: np.ndarray) -> tuple[in
     far = np.flatnonzero(away[: arrive + 1] > _DEPART)
     start = int(far[-1]) if len(far) else 0
     return int(np.clip(start, max(segment.lift - _EARLIEST, 0), max(arrive - 4, 0))), arrive
+
+
+def _above_table(segment: Segment, P: np.ndarray, start: int) -> Float[np.ndarray, "T 4 4"]:
+    """The generated path, raised up to `start` where the hand is in the table: people's hands come from beyond its edge
+    and below its top, where a table without an edge has none.
+    """
+    terms, zero = segment.terms(clearance=0.0, contact=0.0, apart=0.0), np.zeros(segment.n)
+    risen = np.zeros(len(P))
+    if terms.table > 0:
+        for t in range(start + 1):
+            scene = segment.at_rest(P[t : t + 1], segment.qpos[t : t + 1])
+            while risen[t] < _HIGHEST and segment.energy(scene, 0, zero, terms) > _HARMLESS:
+                risen[t] += _RISE
+                scene.t[0] += _RISE * segment.up
+    if not risen.any():
+        return P
+    risen = gaussian_filter1d(maximum_filter1d(risen, 5, mode="nearest"), 1.5, mode="nearest")
+    raised = P.copy()
+    raised[: start + 1, :3, 3] += risen[: start + 1, None] * segment.up
+    return raised
 
 
 def _before_collision(segment: Segment, P: np.ndarray) -> int:

@@ -75,7 +75,8 @@ class RefinementConfig:
     joint_margin: float = 0.03
     """Joint mode: share of its range by which each joint keeps from its limits in the grasp, so that it can squeeze."""
     squeeze: float = 12.0
-    """Joint mode: normal force wanted of each fingertip, N; 0 commands what is drawn."""
+    """Joint mode: normal force wanted of each fingertip on an object of 250 g, N; for others it grows with the root of
+    the assumed mass. 0 commands what is drawn."""
     largest_force: float = 25.0
     """Joint mode: most that a fingertip is told to push with, N."""
     friction: float = 0.5
@@ -95,6 +96,10 @@ class RefinementConfig:
     """Joint mode: stretch and pause frames where grasp and limits need it. Without it, a motion keeps its frames."""
     palm_speed: float = 0.35
     """Joint mode: of the palm on its way to the grasp, m/s."""
+    reach_speed: float = 0.6
+    """Joint mode: most speed of the palm, its turning included, m/s."""
+    reach_acceleration: float = 3.0
+    """Joint mode: most acceleration of the palm, m/s^2."""
     carry_speed: float = 0.4
     """Joint mode: most speed of the carried object, m/s."""
     carry_acceleration: float = 2.0

@@ -31,6 +31,8 @@ _CONES = (0.94, 0.8)  # cosines of the cones in which opposed places see each ot
 _SIGMA_PLACE = 2e-3  # m, while fingertips are first brought to their places
 _SIGMA_STAY = 6e-3  # m, once everything else counts as well
 _SHIFT, _TURN = 0.012, 0.17  # m, rad, standard deviations of random starts
+_GRIPPER = 6  # times the usual number of opposed places
+_USUAL, _SHARES = 0.25, (0.4, 2.0)  # kg that the wanted squeeze is for, and least and most of it for others
 _PUSH = 3.0  # m/s^2 in every direction that a grasp must bear while it is carried
 _EXPECTED_FRICTION = 0.8
 
@@ -119,7 +121,7 @@ def _judged(segment: Segment, scene: Scene, c: np.ndarray, energy: float, start:
     T, qpos = segment.placed(scene, 0, c)
     arms = places - segment.centre
     weight = np.concatenate([-GRAVITY * segment.mass * segment.up, np.zeros(3)])
-    wanted = np.full(len(tips), config.squeeze)
+    wanted = np.full(len(tips), config.squeeze * _share_of_squeeze(segment.mass))
     balance = balanced_forces(
         arms, normals, wanted, friction=config.friction, size=segment.size, load=weight if config.squeeze else None
     )
@@ -135,6 +137,11 @@ def _judged(segment: Segment, scene: Scene, c: np.ndarray, energy: float, start:
         imbalance=balance.imbalance, energy=energy, stability=held, start=start, score=0.0,
     )  # fmt: skip
     return replace(grasp, score=score(segment, grasp))
+
+
+def _share_of_squeeze(mass: float) -> float:
+    """What of the wanted squeeze suits an object: a light one is turned over by what a heavy one needs."""
+    return float(np.clip(math.sqrt(mass / _USUAL), *_SHARES))
 
 
 def _loads(segment: Segment) -> Float[np.ndarray, "m 6"]:
@@ -220,7 +227,8 @@ def _at_opposed_places(segment: Segment, scene: Scene) -> Iterator[tuple[str, Fl
     there = scene._replace(anchor=scene.anchor.copy(), anchored=scene.anchored.copy(), gate=np.zeros_like(scene.gate))
     terms = segment.terms(slip=_SIGMA_PLACE**-2, clearance=0.0, contact=0.0, apart=0.0)
     precision, zero = segment.sigma(segment.config.grasp) ** -2, np.zeros(segment.n)
-    each = math.ceil(segment.config.seeds / (2 * len(pairs)))
+    # A gripper's two fingers hold nothing but what they meet exactly opposed: it needs more tries.
+    each = math.ceil(segment.config.seeds * (_GRIPPER if len(fingers) == 2 else 1) / (2 * len(pairs)))
     for a, b in pairs:
         over = segment.centre - 0.5 * (pads[a] + pads[b])  # what is held far from its middle turns in the hand
         near = nearest_pairs(points, opposed, pads[a], pads[b], each)

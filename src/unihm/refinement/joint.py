@@ -112,10 +112,11 @@ def _stretched(segment: Segment, refined: Refined) -> Refined:
     config, fps = segment.config, segment.motion.fps
     times = stretched_times(
         refined.T_world_object,
+        refined.T_world_object @ refined.T_object_palm,
         refined.qpos_target,
         fps,
-        speed=config.carry_speed,
-        acceleration=config.carry_acceleration,
+        carry=(config.carry_speed, config.carry_acceleration),
+        palm=(config.reach_speed, config.reach_acceleration),
         joint_speed=segment.hand.chain.velocity,
     )
     count = max(round(times[-1] * fps), 1) + 1

@@ -16,36 +16,47 @@ _ARM = 0.05  # m, half the size of a usual object: turns a rotation into the dis
 
 def stretched_times(
     T_world_object: Float[np.ndarray, "T 4 4"],
+    T_world_palm: Float[np.ndarray, "T 4 4"],
     qpos: Float[np.ndarray, "T nq"],
     fps: float,
     *,
-    speed: float,
-    acceleration: float,
+    carry: tuple[float, float],
+    palm: tuple[float, float],
     joint_speed: Float[np.ndarray, " nq"],
 ) -> Float[np.ndarray, " T"]:
     """Times at which frames shall be reached, s.
 
-    Every interval lasts as long as the speed limits ask, and so much longer that the object's accelerations, which fall
-    with the square of time, stay within theirs.
+    Every interval lasts as long as the speed limits ask, and so much longer that the accelerations of object and palm,
+    which fall with the square of time, stay within theirs.
 
     Args:
         T_world_object: Poses of the object, m.
+        T_world_palm: Poses of the palm, m.
         qpos: What the joints are sent, rad or m.
         fps: Frames per second of the given motion.
-        speed: Limit of the object, m/s.
-        acceleration: Limit of the object, m/s^2.
+        carry: Most speed (m/s) and acceleration (m/s^2) of the object.
+        palm: The same of the palm.
         joint_speed: Limits, rad/s or m/s.
     """
     if len(qpos) < 2:
         return np.zeros(len(qpos))
-    rotation = Rotation.from_matrix(T_world_object[:, :3, :3])
-    # annotated poses tremble; what they are stretched by must not
-    position = gaussian_filter1d(T_world_object[:, :3, 3], 1.5, axis=0, mode="nearest")
-    step = np.diff(position, axis=0) * fps
-    turn = (rotation[:-1].inv() * rotation[1:]).magnitude() * fps * _ARM
-    v = np.linalg.norm(step, axis=1) + gaussian_filter1d(turn, 1.5, mode="nearest")
-    a = np.linalg.norm(np.gradient(step, axis=0), axis=1) * fps if len(step) > 1 else np.zeros(len(step))
-    factor = np.clip(np.maximum(v / speed, np.sqrt(a / acceleration)), 1.0, _SLOWEST)
+    factor = np.maximum(_slower(T_world_object, fps, *carry), _slower(T_world_palm, fps, *palm))
+    factor = np.clip(factor, 1.0, _SLOWEST)
     factor = gaussian_filter1d(maximum_filter1d(factor, 2 * _AHEAD + 1, mode="nearest"), _SOFT, mode="nearest")
     joints = (np.abs(np.diff(qpos, axis=0)) * fps / (_USED * joint_speed)).max(axis=1)
     return np.concatenate([[0.0], np.cumsum(np.maximum(factor, joints)) / fps])
+
+
+def _slower(T: Float[np.ndarray, "T 4 4"], fps: float, speed: float, acceleration: float) -> Float[np.ndarray, " _"]:
+    """By what the intervals between poses must be stretched for speed (m/s) and acceleration (m/s^2)."""
+    rotation = Rotation.from_matrix(T[:, :3, :3])
+    # annotated poses tremble; what they are stretched by must not
+    step = np.diff(gaussian_filter1d(T[:, :3, 3], 1.5, axis=0, mode="nearest"), axis=0) * fps
+    turn = gaussian_filter1d((rotation[:-1].inv() * rotation[1:]).as_rotvec() * fps * _ARM, 1.5, axis=0, mode="nearest")
+    v = np.linalg.norm(step, axis=1) + np.linalg.norm(turn, axis=1)
+    a = np.zeros(len(step))
+    if len(step) > 1:
+        a = (
+            np.linalg.norm(np.gradient(step, axis=0), axis=1) + np.linalg.norm(np.gradient(turn, axis=0), axis=1)
+        ) * fps
+    return np.maximum(v / speed, np.sqrt(a / acceleration))

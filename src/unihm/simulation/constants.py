@@ -88,6 +88,8 @@ LIFTED = 0.03  # m up: from here on drift is counted; FACTS 8 takes its grasp fr
 CONTACT_GAP = 0.1  # s: shorter interruptions of a contact are the contact solver's, not the grasp's
 KNOCKED, KNOCKED_ANGLE = 0.02, 15.0  # m, degrees: what was not lifted and moved or turned by more was knocked
 REST, REST_ANGLE = 0.002, 2.0  # m, degrees: what stays within is at rest; a seventh of the strict distance
+REST_SPEED, REST_TURN = 2e-3, 0.04  # m/s, rad/s: slower than this for a while, an object has come to rest
+REST_QUIET, REST_LONGEST = 0.25, 10.0  # s: that while, and how long it is waited for; cans rock for seconds
 TOPPLED = 45.0  # degrees from upright: beyond it no box or can comes back by itself
 FRAME_RATE = 30.0  # Hz, the frame of "slip per frame" (FACTS 5): motions are recorded at 30 Hz
 """What FACTS 5 leaves open, chosen before any motion was judged by it."""

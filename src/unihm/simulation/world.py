@@ -112,11 +112,8 @@ def build_world(
     for name, T in (("T_world_reference", T_world_reference), ("T_world_object", T_world_object)):
         if T is not None and not np.isfinite(T).all():
             raise ValueError(f"{name} holds NaN or infinite values.")
-    spec = _empty()
-    x, y = (T_world_reference if T_world_object is None else T_world_object)[:2, 3]  # drawn where things are
-    spec.worldbody.add_geom(
-        name=TABLE, type=mujoco.mjtGeom.mjGEOM_PLANE, size=_DRAWN, pos=[x, y, table_height], rgba=[0.47, 0.34, 0.24, 1]
-    )
+    spec = empty_world()
+    add_table(spec, (T_world_reference if T_world_object is None else T_world_object)[:2, 3], table_height)
     body = add_hand(spec, hand, T_world_reference, meshes=hand_meshes, friction=friction)
     before = _name_geoms(spec, "hand")
     object_name = None
@@ -125,9 +122,7 @@ def build_world(
     with_object = _name_geoms(spec, "object")
     fixture_joint = add_fixture(spec, fixture, friction) if fixture is not None else None
     with_fixture = _name_geoms(spec, "fixture")
-    for geom in spec.geoms:  # one physics for every pair, whoever added it
-        geom.condim, geom.solref = c.CONTACT_DIMENSIONS, list(c.CONTACT_SOLREF)
-        geom.friction = [friction, c.TORSION, c.ROLLING]
+    same_contacts(spec, friction)
     model = _compile(spec)
 
     names = [model.geom(i).name for i in range(model.ngeom)]
@@ -156,7 +151,8 @@ def build_world(
     )
 
 
-def _empty() -> mujoco.MjSpec:
+def empty_world() -> mujoco.MjSpec:
+    """A model without anything in it but how it is solved."""
     spec = mujoco.MjSpec()
     option = spec.option
     option.timestep, option.gravity = c.TIMESTEP, [0.0, 0.0, -c.GRAVITY]
@@ -168,6 +164,30 @@ def _empty() -> mujoco.MjSpec:
     # that holds them. In newer versions this is so by default.
     option.enableflags |= int(getattr(mujoco.mjtEnableBit, "mjENBL_MULTICCD", 0))
     return spec
+
+
+def add_table(spec: mujoco.MjSpec, place: Float[np.ndarray, " 2"], height: float) -> None:
+    """A table whose top is a plane.
+
+    Args:
+        spec: The model.
+        place: x and y around which it is drawn, m.
+        height: z of its top, m.
+    """
+    spec.worldbody.add_geom(
+        name=TABLE,
+        type=mujoco.mjtGeom.mjGEOM_PLANE,
+        size=_DRAWN,
+        pos=[float(place[0]), float(place[1]), height],
+        rgba=[0.47, 0.34, 0.24, 1],
+    )
+
+
+def same_contacts(spec: mujoco.MjSpec, friction: float) -> None:
+    """One physics for every pair, whoever added it; `friction` is the sliding one."""
+    for geom in spec.geoms:
+        geom.condim, geom.solref = c.CONTACT_DIMENSIONS, list(c.CONTACT_SOLREF)
+        geom.friction = [friction, c.TORSION, c.ROLLING]
 
 
 def _name_geoms(spec: mujoco.MjSpec, what: str) -> set[str]:
