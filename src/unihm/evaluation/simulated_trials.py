@@ -5,6 +5,8 @@ Everything here runs in a worker and depends on nothing but its batch, so that a
 - The true object is read by the judge, and by `perceive`, which shows planning an image of it.
 - ``best of N`` refines on the perceived cloud, varies the motion and tries all N on the perceived object, at the usual
   friction and with the hand's own solids: what the trial will be like is not known when the choice is made.
+- Recorded poses of a resting object are millimetres off: every motion is moved with the object to where it comes to
+  rest (`simulation.resting`), as if it had been planned for the object that is seen there.
 - Noise, perception and candidates are drawn from the recording, the repeat and the run's seed alone: every hand,
   variant and friction meets the same world, which makes trials paired.
 """
@@ -29,6 +31,7 @@ from unihm.hands.description import HandDescription, describe_hand
 from unihm.schema.motion import HandMotion
 from unihm.simulation.candidates import best_of, candidates
 from unihm.simulation.perceived import Perceived, perceive
+from unihm.simulation.resting import moved_to, resting_pose
 from unihm.simulation.rollout import Rollout
 from unihm.simulation.solid_object import SolidObject
 from unihm.simulation.tabletop import look_at, tabletop_camera
@@ -93,6 +96,7 @@ class _Recording:
         episode, self.settings = batch.episode, batch.settings
         self.batch, self.hand = batch, _hand(batch.hand)
         self.object = _object(str(self.settings.models), episode.object_name, episode.mirrored)
+        self.T_rest = resting_pose(self.object, episode.T_world_object[0])
         variants = {executable(name.variant) for name in batch.names}
         self._most = {
             (base, way): max(v.candidates for v in variants if (v.base, v.refinement) == (base, way))
@@ -117,7 +121,7 @@ class _Recording:
     ) -> tuple[Trial, dict[str, tuple[Outcome, Rollout]]]:
         """A motion on the true object, by several criteria."""
         settings, seed = self.settings, self._seed(repeat)
-        T_planned = self._T_true(repeat) if settings.follow else self.batch.episode.T_world_object[0]
+        T_planned = self._T_true(repeat) if settings.follow else self.T_rest
         trial = prepare(
             settings.task,
             motion,
@@ -142,17 +146,17 @@ class _Recording:
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
 
     def _shift(self, repeat: int) -> Float[np.ndarray, "4 4"]:
-        T = self.batch.episode.T_world_object[0]
+        T = self.T_rest
         pivot = T[:3, :3] @ self.object.centre_of_mass + T[:3, 3]
         return scatter(self.settings.noise, self._seed(repeat), pivot)
 
     def _T_true(self, repeat: int) -> Float[np.ndarray, "4 4"]:
         """Where the object stands."""
-        return self._shift(repeat) @ self.batch.episode.T_world_object[0]
+        return self._shift(repeat) @ self.T_rest
 
     def _given(self, repeat: int, base: str) -> HandMotion:
-        """The motion as it was planned, moved with the object if it follows it."""
-        motion = self.batch.motions[base]
+        """The motion as it was planned for the resting object, moved with it if it follows it."""
+        motion = moved_to(self.batch.motions[base], self.T_rest)
         if not self.settings.follow or not self.settings.noise:
             return motion
         shift = self._shift(repeat)
