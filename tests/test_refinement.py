@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from unihm.hands.hand import HandModel, list_hands, load_hand
 from unihm.refinement import CausalRefinement, RefinementConfig, refine
@@ -267,3 +268,17 @@ def test_priors_on_one_state_merge_into_one():
         return sum((((x - m) / s) ** 2).sum() for m, s in priors)
 
     assert energy(x, priors) - energy(y, priors) == pytest.approx(energy(x, [merged]) - energy(y, [merged]))
+
+
+def test_a_hand_that_comes_from_below_the_table_is_raised(small):
+    hand, motion = small
+    low = motion.T_world_palm.copy()
+    low[:20, 2, 3] -= np.linspace(0.45, 0.0, 20)
+    refined, _ = refine(motion.replace(T_world_palm=low), hand.description)
+
+    def lowest(m: HandMotion, frame: int) -> float:
+        tips = hand.fingertips_and_jacobian(torch.from_numpy(m.qpos[frame].astype(np.float64)))[0].numpy()
+        return float((tips @ m.T_world_palm[frame, :3, :3].T + m.T_world_palm[frame, :3, 3])[:, 2].min())
+
+    assert lowest(motion.replace(T_world_palm=low), 0) < -0.1
+    assert min(lowest(refined, t) for t in range(len(refined))) > 0

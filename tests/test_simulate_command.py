@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from scripted_motions import BOX, box_grab, box_push, handle_motion
 from unihm.cli import main
@@ -52,6 +53,24 @@ def test_a_success_with_all_files(capsys, tmp_path, grab):
     assert facts["measures"]["height_mm"] == pytest.approx(150, abs=2)
     assert {name: facts[name] for name in json.loads(out.read_text())} == json.loads(out.read_text())
     assert sheet.stat().st_size > 5000
+
+
+def test_a_recorded_object_that_tilts_comes_to_rest_first(capsys, tmp_path):
+    motion = box_grab()
+    tilt = np.eye(4)
+    tilt[:3, :3] = Rotation.from_euler("x", 4, degrees=True).as_matrix()
+    assert motion.T_world_object is not None
+    motion.replace(T_world_object=motion.T_world_object @ tilt).save(tmp_path / "tilted.npz")
+    drift = []
+    for flag in ([], ["--at-rest"]):
+        status, text, _ = run(capsys, tmp_path / "tilted.npz", "--object", _mesh(tmp_path / "b.obj"), *flag, "--json")
+        facts = json.loads(text)
+        assert (status, facts["at_rest"]) == (0, bool(flag))
+        drift.append(facts["measures"]["drift_deg"])
+    assert drift[0] != drift[1]
+    handle_motion(Drawer(), 0.13).replace(T_world_object=None).save(tmp_path / "pull.npz")
+    line = refused(capsys, tmp_path / "pull.npz", "--task", "pull", "--fixture", "drawer", "--at-rest")
+    assert "--at-rest is for a motion with an object path" in line
 
 
 def test_a_failed_task_is_a_result(capsys, tmp_path):

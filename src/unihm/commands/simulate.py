@@ -28,6 +28,7 @@ def simulate(
     criterion: str = "full",
     noise: float = 0.0,
     follow: bool = False,
+    at_rest: bool = False,
     seed: int = 0,
     candidates: int = 1,
     workers: int = 1,
@@ -56,6 +57,8 @@ def simulate(
         noise: Displacement of the object: 1 means up to 2 cm along x and y and up to 10 degrees. The motion is replayed
             as it is, with its hand where the object was recorded.
         follow: The motion is moved with the displaced object, as if it had been planned where the object is.
+        at_rest: The object first comes to rest alone, and the motion is moved with it: recorded poses hover or tilt by
+            millimetres. For motions as recorded, not for what was planned on an image.
         seed: Of displacement, candidates and sensor noise.
         candidates: Motions that are tried on the object as perceived, the given one and variations of it; the best is
             then executed on the true object.
@@ -79,6 +82,8 @@ def simulate(
             check_writable(path.parent)
     placed = None if kind is None else _fixture(kind, name, source, fixture_pose)
     solid = None if placed is not None else _object(source, object, mass)
+    if at_rest:
+        source = _at_rest(source, solid)
     trial = prepare(
         name,
         source,
@@ -100,6 +105,7 @@ def simulate(
         "friction": friction,
         "noise": noise,
         "motion_follows_object": follow,
+        "at_rest": at_rest,
         "seed": seed,
     }
     if solid is not None:
@@ -165,6 +171,14 @@ def _object(source: HandMotion, path: Path | None, mass: float | None) -> SolidO
         raise ValueError("The motion carries no object cloud; give the object's mesh with --object.")
     no_faces = np.zeros((0, 3), dtype=np.int64)
     return object_of_mesh(source.object_points, no_faces, name="cloud", mass=mass, convex="hull")
+
+
+def _at_rest(source: HandMotion, solid: SolidObject | None) -> HandMotion:
+    from unihm.simulation.resting import moved_to, resting_pose
+
+    if solid is None or source.T_world_object is None:
+        raise ValueError("--at-rest is for a motion with an object path and an object on the table.")
+    return moved_to(source, resting_pose(solid, source.T_world_object[0]))
 
 
 def _fixture(kind: str, task: str, source: HandMotion, pose: tuple[float, float, float] | None) -> Fixture:
