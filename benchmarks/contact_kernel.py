@@ -147,7 +147,7 @@ def draw(rows: list[dict], episode: Episode, config: RefinementConfig, path: Pat
         x = optimised(tips, CloudDistance(noisy, normals), kernel, config)
         for row, cloud in enumerate((noisy, points)):
             axis = figure.add_subplot(grid[row, column], projection="3d")
-            axis.scatter(*(1e3 * cloud.T), s=2, color="tab:blue", alpha=0.35)
+            axis.scatter(*(1e3 * cloud.T), s=6, color="tab:blue", alpha=0.6)
             axis.scatter(*(1e3 * tips.T), s=50, color="tab:red", label="recorded")
             axis.scatter(*(1e3 * x.T), s=50, color="tab:green", label="optimised")
             axis.set_title(f"{kernel}, {'5 mm noise' if row == 0 else 'the same on the clean cloud'}", fontsize=10)

@@ -25,6 +25,8 @@ from unihm.evaluation.variants import Variant, executable, spelled
 from unihm.hands.description import describe_hand
 from unihm.schema.episode import Episode
 from unihm.schema.motion import HandMotion
+from unihm.simulation.resting import moved_to, resting_pose
+from unihm.simulation.solid_object import SolidObject
 from unihm.simulation.tasks import TASKS, Trial, prepare, run
 from unihm.simulation.tasks.setting import Setting
 from unihm.simulation.ycb import load_ycb
@@ -148,7 +150,7 @@ def test_criteria_from_one_rollout_are_those_of_their_own(store, two_frictions, 
     assert len(lines) == table.facts["trials"] == 24
     for line in lines:
         if line["episode"] == "made/0":
-            motion = stored(store, line["episode"])[1]
+            motion = at_rest(stored(store, line["episode"])[1], load_ycb(models, BRICK))
             setting = {"criterion": line["criterion"], "friction": line["friction"]}
             outcome, _ = run("grab", motion, object=load_ycb(models, BRICK), **setting)
             assert (line["success"], line["reason"]) == (outcome.success, outcome.reason)
@@ -235,7 +237,7 @@ def test_noise_is_that_of_the_tasks(store, tmp_path):
             recording = simulated_trials._Recording(batch)
             outcome, _ = run(
                 "grab",
-                stored(store, "made/4")[1],
+                at_rest(stored(store, "made/4")[1], load_ycb(models, BLOCK)),
                 object=load_ycb(models, BLOCK),
                 criterion="light",
                 noise=1.0,
@@ -251,6 +253,12 @@ def stored(store, name: str) -> tuple[Episode, HandMotion]:
     """A recording and its motion with the digits that a store keeps."""
     (episode,) = read_episodes(store[0], [name])
     return episode, attach(read_motions(store[0], "panda", [name])[name], episode)
+
+
+def at_rest(motion: HandMotion, solid: SolidObject) -> HandMotion:
+    """The motion that is executed: moved to where the object comes to rest."""
+    assert motion.T_world_object is not None
+    return moved_to(motion, resting_pose(solid, motion.T_world_object[0]))
 
 
 def one_batch(store, options, follow, repeat) -> TrialBatch:

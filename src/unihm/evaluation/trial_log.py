@@ -28,7 +28,6 @@ _DECIDES = (
     "geometry",
     "hands",
     "kinematics",
-    "optimization",
     "refinement",
     "simulation",
 )
