@@ -180,8 +180,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     known = split("release", "validation", episode_table(arguments.data))
-    episodes = [one for one in read_episodes(arguments.data, [i for i in known if i not in LEANING])]
-    episodes = [one for one in episodes if len(tips_of(one))]
+    wanted = [name for name in known if name not in LEANING]
+    episodes = [one for one in read_episodes(arguments.data, wanted) if len(tips_of(one))]
     config = RefinementConfig()
     rows = measure(episodes, arguments.models, config)
     print(text_table(rows, 3))

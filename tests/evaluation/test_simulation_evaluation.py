@@ -25,8 +25,7 @@ from unihm.evaluation.variants import Variant, executable, spelled
 from unihm.hands.description import describe_hand
 from unihm.schema.episode import Episode
 from unihm.schema.motion import HandMotion
-from unihm.simulation.resting import moved_to, resting_pose
-from unihm.simulation.solid_object import SolidObject
+from unihm.simulation.resting import at_rest
 from unihm.simulation.tasks import TASKS, Trial, prepare, run
 from unihm.simulation.tasks.setting import Setting
 from unihm.simulation.ycb import load_ycb
@@ -253,12 +252,6 @@ def stored(store, name: str) -> tuple[Episode, HandMotion]:
     """A recording and its motion with the digits that a store keeps."""
     (episode,) = read_episodes(store[0], [name])
     return episode, attach(read_motions(store[0], "panda", [name])[name], episode)
-
-
-def at_rest(motion: HandMotion, solid: SolidObject) -> HandMotion:
-    """The motion that is executed: moved to where the object comes to rest."""
-    assert motion.T_world_object is not None
-    return moved_to(motion, resting_pose(solid, motion.T_world_object[0]))
 
 
 def one_batch(store, options, follow, repeat) -> TrialBatch:

@@ -174,11 +174,11 @@ def _object(source: HandMotion, path: Path | None, mass: float | None) -> SolidO
 
 
 def _at_rest(source: HandMotion, solid: SolidObject | None) -> HandMotion:
-    from unihm.simulation.resting import moved_to, resting_pose
+    from unihm.simulation.resting import at_rest
 
     if solid is None or source.T_world_object is None:
         raise ValueError("--at-rest is for a motion with an object path and an object on the table.")
-    return moved_to(source, resting_pose(solid, source.T_world_object[0]))
+    return at_rest(source, solid)
 
 
 def _fixture(kind: str, task: str, source: HandMotion, pose: tuple[float, float, float] | None) -> Fixture:

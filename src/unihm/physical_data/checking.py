@@ -20,7 +20,7 @@ from unihm.registry import unknown_name
 from unihm.schema.motion import HandMotion
 from unihm.simulation.candidates import CandidateSigma, candidates
 from unihm.simulation.constants import FRICTION, GRAB
-from unihm.simulation.resting import moved_to, resting_pose
+from unihm.simulation.resting import at_rest
 from unihm.simulation.solid_object import SolidObject
 from unihm.simulation.tasks import Outcome, run
 
@@ -148,7 +148,7 @@ class PhysicalRefining:
     def _checked(self, task: Recording, hand: HandDescription) -> tuple[HandMotion, Checked]:
         motion = task.motion
         if motion.T_world_object is not None:
-            motion = moved_to(motion, resting_pose(task.object, motion.T_world_object[0]))
+            motion = at_rest(motion, task.object)
         refined, _ = refine(motion, hand, mode=self.mode, config=self.config)
         seed = seed_of(task.id, self.seed)
         variants = candidates(refined, self.candidates, seed, hand=hand)

@@ -173,11 +173,11 @@ def _above_table(segment: Segment, P: np.ndarray, start: int) -> Float[np.ndarra
     terms, zero = segment.terms(clearance=0.0, contact=0.0, apart=0.0), np.zeros(segment.n)
     risen = np.zeros(len(P))
     if terms.table > 0:
+        scene = segment.at_rest(P[: start + 1], segment.qpos[: start + 1])
         for t in range(start + 1):
-            scene = segment.at_rest(P[t : t + 1], segment.qpos[t : t + 1])
-            while risen[t] < _HIGHEST and segment.energy(scene, 0, zero, terms) > _HARMLESS:
+            while risen[t] < _HIGHEST and segment.energy(scene, t, zero, terms) > _HARMLESS:
                 risen[t] += _RISE
-                scene.t[0] += _RISE * segment.up
+                scene.t[t] += _RISE * segment.up
     if not risen.any():
         return P
     risen = gaussian_filter1d(maximum_filter1d(risen, 5, mode="nearest"), 1.5, mode="nearest")

@@ -18,6 +18,7 @@ from unihm.geometry.pose import vector_to_pose
 from unihm.schema.motion import HandMotion
 from unihm.simulation import constants as c
 from unihm.simulation.solid_object import SolidObject, add_object
+from unihm.simulation.tasks.measuring import planned_path
 from unihm.simulation.world import add_table, empty_world, same_contacts
 
 _CHECKED = 25  # steps between looks at the speed
@@ -68,8 +69,23 @@ def moved_to(motion: HandMotion, T_world_object: Float[np.ndarray, "4 4"]) -> Ha
     Raises:
         ValueError: The motion has no object path.
     """
-    if motion.T_world_object is None:
+    path = planned_path(motion, T_world_object)
+    if path is None or motion.T_world_object is None:
         raise ValueError("The motion has no object path that could begin elsewhere.")
-    path = motion.T_world_object @ (np.linalg.inv(motion.T_world_object[0]) @ T_world_object)
     palm = path @ np.linalg.inv(motion.T_world_object) @ motion.T_world_palm
     return motion.replace(T_world_object=path, T_world_palm=palm)
+
+
+def at_rest(motion: HandMotion, object: SolidObject) -> HandMotion:
+    """A motion moved to where its object comes to rest.
+
+    Args:
+        motion: A motion with an object path.
+        object: The object.
+
+    Raises:
+        ValueError: The motion has no object path.
+    """
+    if motion.T_world_object is None:
+        raise ValueError("The motion has no object path that says where the object is put.")
+    return moved_to(motion, resting_pose(object, motion.T_world_object[0]))
