@@ -85,7 +85,7 @@ def test_contact_is_measured_on_the_object(results):
 
 
 def test_candidates_are_simulated_on_what_is_perceived_and_the_best_is_kept(pipeline, results):
-    """At temperature 0 another seed writes the same tokens: candidates are then variations of one motion."""
+    """At temperature 0 another seed writes the same tokens: candidates are then other grasps and variations."""
     from unihm.simulation.choice import perceived_of_scene
     from unihm.simulation.tasks import run
 
@@ -95,7 +95,7 @@ def test_candidates_are_simulated_on_what_is_perceived_and_the_best_is_kept(pipe
     facts = result.report["simulation"]
     assert counted == [1, 2, 3]
     assert (facts["task"], facts["criterion"], facts["candidates"]) == ("grab", "light", 3)
-    assert facts["candidates_are"] == "variations of one motion"
+    assert facts["candidates_are"] == "grasps and their variations"
     assert len(facts["outcomes"]) == 3
     ranks = [(one["success"], one["progress"], one["margin"]) for one in facts["outcomes"]]
     assert ranks[facts["chosen"]] == max(ranks)

@@ -10,7 +10,7 @@ from unihm.hands.description import describe_hand
 from unihm.refinement.body import PALM, make_body, make_pose, place
 from unihm.refinement.config import FAR, PLANES
 from unihm.refinement.frame import Scene, Terms, energy, make_system, minimize
-from unihm.refinement.surface_grid import make_grid, signed_distance
+from unihm.refinement.surface_grid import cloud_distance, make_grid, signed_distance
 
 REACH = 0.05
 OFF = {
@@ -28,8 +28,7 @@ def ball(count: int = 2000, radius: float = 0.04, seed: int = 0):
 
 def look(grid, points, limit=REACH):
     near, out = np.zeros((PLANES, 2)), np.zeros(6)
-    answers = [(signed_distance(grid, *x, limit, near, out), *out) for x in points]
-    return np.array(answers)
+    return np.array([(cloud_distance(grid, *x, limit, near, out), *out) for x in points])
 
 
 @pytest.mark.parametrize("spread", [0.003, 0.02, 0.06])
@@ -54,6 +53,33 @@ def test_what_lies_deep_inside_is_inside_whatever_the_limit():
     points, normals = ball(radius=0.04)
     found = look(make_grid(points, normals, REACH), np.zeros((1, 3)), limit=0.002)
     assert found[0, 0] == pytest.approx(-0.04, abs=1e-3)
+
+
+@pytest.mark.parametrize("spread", [0.003, 0.02, 0.06])
+@pytest.mark.parametrize("worth", [0.004, 0.03])
+def test_what_is_worth_knowing_is_known(spread, worth):
+    points, normals = ball()
+    rng = np.random.default_rng(2)
+    x = points[rng.integers(len(points), size=500)] + spread * rng.normal(size=(500, 3))
+    grid, near, out = make_grid(points, normals, REACH), np.zeros((PLANES, 2)), np.zeros(6)
+    found = np.array([(signed_distance(grid, *y, REACH, worth, near, out), *out) for y in x])
+    exact = look(grid, x)
+    skipped = (found != exact).any(axis=1)
+    assert (exact[skipped, 0] > worth).all()
+    np.testing.assert_array_equal(found[skipped, :4], np.tile([REACH, 0, 0, 0], (skipped.sum(), 1)))
+    known = np.isfinite(grid.field).sum()
+    assert 0 < known <= 500  # one node a question at most, and nothing that nobody asked for
+    assert skipped.sum() >= 0.5 * (exact[:, 0] > max(worth, FAR) + 2 * grid.step).sum()
+
+
+def test_outside_the_lattice_nothing_is_computed():
+    points, normals = ball()
+    grid, near, out = make_grid(points, normals, REACH), np.zeros((PLANES, 2)), np.ones(6)
+    outside = np.array([[1.0, 0, 0], [0, 0.0, -0.2], [0.04 + REACH, 0.04 + REACH, 0]])
+    for limit in (0.01, REACH, 1.0):
+        assert [signed_distance(grid, *x, limit, limit, near, out) for x in outside] == [limit] * 3
+        assert not out[:3].any()
+    assert np.isnan(grid.field).all()
 
 
 def test_clouds_that_are_none_are_refused():

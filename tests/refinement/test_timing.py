@@ -8,7 +8,7 @@ import pytest
 from unihm.refinement.timing import stretched_times
 
 FPS = 30.0
-FREE = (np.inf, np.inf)
+FREE = (np.inf, np.inf, np.inf)
 
 
 def path(x: np.ndarray) -> np.ndarray:
@@ -28,7 +28,7 @@ def times(x_object: np.ndarray, x_palm: np.ndarray, qpos=None, carry=FREE, palm=
 def test_twice_too_fast_takes_twice_the_time(who: str):
     x, still = np.arange(90) / FPS * 0.8, np.zeros(90)
     given = (x, still) if who == "carry" else (still, x)
-    found = times(*given, **{who: (0.4, np.inf)})
+    found = times(*given, **{who: (0.4, np.inf, np.inf)})
     np.testing.assert_allclose(np.diff(found)[15:-15], 2 / FPS, rtol=1e-6)
     np.testing.assert_allclose(np.diff(times(*given)), 1 / FPS)
 
@@ -36,10 +36,17 @@ def test_twice_too_fast_takes_twice_the_time(who: str):
 def test_acceleration_falls_with_the_square_of_time():
     t = np.arange(60) / FPS
     x = 0.5 * 8.0 * t**2
-    found = times(np.zeros(60), x, palm=(np.inf, 2.0))
+    found = times(np.zeros(60), x, palm=(np.inf, 2.0, np.inf))
     np.testing.assert_allclose(np.diff(found)[15:-15], 2 / FPS, rtol=5e-3)
     a = (np.diff(np.diff(x) / np.diff(found)) * FPS / 2)[20:-20]
     np.testing.assert_allclose(a, 2.0, rtol=2e-2)
+
+
+def test_jerk_falls_with_the_cube_of_time():
+    t = np.arange(60) / FPS
+    x = 80.0 * t**3 / 6
+    found = times(x, np.zeros(60), carry=(np.inf, np.inf, 10.0))
+    np.testing.assert_allclose(np.diff(found)[20:-25], 2 / FPS, rtol=5e-3)
 
 
 def test_joints_keep_their_speed():

@@ -40,20 +40,20 @@ def only(**sigma) -> CandidateSigma:
 
 def test_the_first_is_the_motion_and_all_repeat():
     motion = box_grab()
-    four, two = candidates(motion, 4, seed=7), candidates(motion, 2, seed=7)
+    four, two = candidates([motion], 4, seed=7), candidates([motion], 2, seed=7)
     assert four[0] is motion
     assert len(four) == 4
     np.testing.assert_array_equal(four[1].T_world_palm, two[1].T_world_palm)
     np.testing.assert_array_equal(four[1].qpos_target, two[1].qpos_target)
     assert np.abs(four[1].T_world_palm - four[2].T_world_palm).max() > 1e-4
-    assert np.abs(candidates(motion, 2, seed=8)[1].T_world_palm - two[1].T_world_palm).max() > 1e-4
+    assert np.abs(candidates([motion], 2, seed=8)[1].T_world_palm - two[1].T_world_palm).max() > 1e-4
     with pytest.raises(ValueError, match="at least one candidate"):
-        candidates(motion, 0)
+        candidates([motion], 0)
 
 
 def test_joints_stay_within_their_limits():
     chain = describe_hand("panda").chain
-    for candidate in candidates(box_grab(), 20, sigma=CandidateSigma(closing=1.0, squeeze=1.0)):
+    for candidate in candidates([box_grab()], 20, sigma=CandidateSigma(closing=1.0, squeeze=1.0)):
         for joints in (candidate.qpos, candidate.qpos_target):
             assert joints is not None
             assert (joints >= chain.lower).all()
@@ -63,7 +63,7 @@ def test_joints_stay_within_their_limits():
 def test_the_palm_strays_by_as_much_as_is_declared_and_only_in_contact():
     motion = box_grab()
     shifts, angles = [], []
-    for candidate in candidates(motion, 120, sigma=only(shift=0.006, turn=4.0))[1:]:
+    for candidate in candidates([motion], 120, sigma=only(shift=0.006, turn=4.0))[1:]:
         off = np.linalg.inv(motion.T_world_palm) @ candidate.T_world_palm
         np.testing.assert_allclose(off[0], np.eye(4), atol=1e-12)  # the approach begins as it did
         np.testing.assert_allclose(off[-1], off[-20], atol=1e-12)  # constant in the palm while it holds
@@ -78,16 +78,16 @@ def test_the_palm_strays_by_as_much_as_is_declared_and_only_in_contact():
 def test_closing_squeeze_and_timing_each_by_itself():
     motion = box_grab()
     assert motion.qpos_target is not None
-    for candidate in candidates(motion, 5, sigma=only(closing=0.1))[1:]:
+    for candidate in candidates([motion], 5, sigma=only(closing=0.1))[1:]:
         np.testing.assert_array_equal(candidate.T_world_palm, motion.T_world_palm)
         more = (candidate.qpos[-1] - motion.qpos[-1]) / (motion.qpos[-1] - motion.qpos[0])
         assert 0.001 < abs(float(more[0])) < 0.4
         np.testing.assert_allclose(candidate.qpos_target - candidate.qpos, motion.qpos_target - motion.qpos, atol=1e-12)
-    for candidate in candidates(motion, 5, sigma=only(squeeze=0.3))[1:]:
+    for candidate in candidates([motion], 5, sigma=only(squeeze=0.3))[1:]:
         np.testing.assert_array_equal(candidate.qpos, motion.qpos)
         factor = (candidate.qpos_target - candidate.qpos)[-1] / (motion.qpos_target - motion.qpos)[-1]
         assert 0.3 < float(factor[0]) < 3.0
-    for candidate in candidates(motion, 5, sigma=only(timing=0.06))[1:]:
+    for candidate in candidates([motion], 5, sigma=only(timing=0.06))[1:]:
         middle = (motion.qpos[0] + motion.qpos[-1])[0] / 2
         crossed = [np.interp(-middle, -m.qpos[:, 0], np.arange(len(m)) / FPS) for m in (motion, candidate)]
         assert 0.001 < abs(crossed[0] - crossed[1]) < 0.25
@@ -154,6 +154,6 @@ def test_bad_input(perceived):
 
 
 def test_workers_change_nothing(perceived):
-    motions = candidates(box_grab(aside=0.018), 3, seed=2)
+    motions = candidates([box_grab(aside=0.018)], 3, seed=2)
     alone = best_of(motions, perceived, "grab", criterion="light")
     assert best_of(motions, perceived, "grab", criterion="light", workers=2) == alone

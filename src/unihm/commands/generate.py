@@ -72,7 +72,7 @@ def generate(
         generator: Which generator writes the tokens.
         temperature: Of the token sampling; default: the generator's own.
         candidates: Motions that are made, simulated on the object as it is perceived, and the best of them kept:
-            samples of the tokens with other seeds, or variations of one motion where the temperature is 0.
+            samples of the tokens with other seeds, or other grasps and their variations where the temperature is 0.
         simulate: Simulate the motion on the perceived object and say whether it works, also where it is the only one.
         criterion: How strictly: full, hard or light to lift; full or strict to move.
         workers: Processes that simulate candidates.

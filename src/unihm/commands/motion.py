@@ -189,7 +189,7 @@ def refine(
         object: The object's surface in its own frame: a mesh, or points .xyz; default: the motion's own cloud.
         mode: joint (the whole motion at once) or causal (the paper's, frame by frame).
         timing: Let the motion take longer where limits or the grasp need it; --no-timing keeps its frames.
-        candidates: Motions that are simulated on the cloud, closed: the refined one and variations; the best is kept.
+        candidates: Motions that are simulated on the cloud, closed: other grasps and variations; the best is kept.
         task: Of the candidates: grab, place, pull or push (over the table).
         criterion: How strictly: full, hard or light to grab; full or strict to place.
         workers: Processes that simulate candidates.
@@ -198,8 +198,7 @@ def refine(
         json: Print the figures as JSON.
     """
     from unihm.hands.description import describe_hand
-    from unihm.refinement import MODES, RefinementConfig
-    from unihm.refinement import refine as refine_motion
+    from unihm.refinement import MODES, RefinementConfig, refinements
     from unihm.registry import unknown_name
     from unihm.schema.motion import HandMotion
 
@@ -225,7 +224,8 @@ def refine(
         thing = perceived_of_motion(source)
         check_choice(source, thing, tasks[task], criterion)
     hand = describe_hand(source.hand)
-    refined, figures = refine_motion(source, hand, mode=mode, config=RefinementConfig(timing=timing))
+    found = refinements(source, hand, candidates, mode=mode, config=RefinementConfig(timing=timing))
+    refined, figures = found[0]
     facts: dict[str, Any] = {**vars(figures)}
     if thing is not None:
         from tqdm import tqdm
@@ -233,7 +233,7 @@ def refine(
         from unihm.simulation.candidates import candidates as varied
         from unihm.simulation.choice import choose
 
-        motions = varied(refined, candidates, seed)
+        motions = varied([one for one, _ in found], candidates, seed, hand=hand)
         with tqdm(desc="candidates", total=candidates, unit="motion", disable=None, delay=2) as bar:
             best, facts["simulation"] = choose(
                 motions,

@@ -219,7 +219,7 @@ def _best(
 
     if solid is None or trial.T_world_object is None:
         raise ValueError("--candidates are tried on a perceived object; drawers, doors and lids are not perceived yet.")
-    motions = varied(trial.motion, count, seed)
+    motions = varied([trial.motion], count, seed)
     place = trial.T_world_object[:3, :3] @ solid.centre_of_mass + trial.T_world_object[:3, 3]
     distance, pitch = _CAMERA
     target = (float(place[0]), float(place[1]), float(place[2]))

@@ -3,8 +3,8 @@
 Everything here runs in a worker and depends on nothing but its batch, so that any trial can be repeated alone.
 
 - The true object is read by the judge, and by `perceive`, which shows planning an image of it.
-- ``best of N`` refines on the perceived cloud, varies the motion and tries all N on the perceived object, at the usual
-  friction and with the hand's own solids: what the trial will be like is not known when the choice is made.
+- ``best of N`` refines on the perceived cloud with several grasps, varies them and tries all N on the perceived object,
+  at the usual friction and with the hand's own solids: the choice is made without knowing the trial.
 - Recorded poses of a resting object are millimetres off: every motion is moved with the object to where it comes to
   rest (`simulation.resting`), as if it had been planned for the object that is seen there.
 - Noise, perception and candidates are drawn from the recording, the repeat and the run's seed alone: every hand,
@@ -107,7 +107,7 @@ class _Recording:
     def motion(self, repeat: int, variant: Variant, cloud: float) -> tuple[HandMotion, dict[str, float]]:
         """The motion that is executed, and figures of how it came about."""
         if not variant.candidates:
-            return self._refined(self._given(repeat, variant.base), variant.refinement, repeat, cloud), {}
+            return self._refined(self._given(repeat, variant.base), variant.refinement, repeat, cloud, 1)[0], {}
         key = repeat, variant.base, variant.refinement, cloud
         if key not in self._tried:
             self._tried[key] = self._try(repeat, variant, cloud)
@@ -163,15 +163,16 @@ class _Recording:
         assert motion.T_world_object is not None
         return motion.replace(T_world_palm=shift @ motion.T_world_palm, T_world_object=shift @ motion.T_world_object)
 
-    def _refined(self, motion: HandMotion, way: str, repeat: int, cloud: float) -> HandMotion:
+    def _refined(self, motion: HandMotion, way: str, repeat: int, cloud: float, count: int) -> list[HandMotion]:
+        """The motion with its best grasps, `count` at most."""
         if not way:
-            return motion
-        from unihm.refinement import refine  # compiled, which what is not refined need not wait for
+            return [motion]
+        from unihm.refinement import refinements  # compiled, which what is not refined need not wait for
 
         assert motion.object_points is not None
         error = np.random.default_rng([self._seed(repeat), 1]).standard_normal(motion.object_points.shape)
         noisy = motion.replace(object_points=motion.object_points + _MM * cloud * error)
-        return refine(noisy, self.hand, **REFINEMENTS[way])[0]
+        return [refined for refined, _ in refinements(noisy, self.hand, count, **REFINEMENTS[way])]
 
     def _try(self, repeat: int, variant: Variant, cloud: float) -> tuple[tuple[HandMotion, ...], tuple[Outcome, ...]]:
         """Candidates and how they did on the perceived object."""
@@ -182,9 +183,9 @@ class _Recording:
             object_points=seen.points @ T_object_world[:3, :3].T + T_object_world[:3, 3],
             object_normals=seen.normals @ T_object_world[:3, :3].T,
         )
-        motion = self._refined(motion, variant.refinement, repeat, cloud)
         count = self._most[variant.base, variant.refinement]
-        motions = candidates(motion, count, self._seed(repeat), hand=self.hand)
+        refined = self._refined(motion, variant.refinement, repeat, cloud, count)
+        motions = candidates(refined, count, self._seed(repeat), hand=self.hand)
         _, outcomes = best_of(
             motions,
             seen,

@@ -21,8 +21,10 @@ def opposing_pairs(
         normals: Outward unit normals.
         cosine: Of the half angle of the cones; 0.8 is 37 degrees, friction 0.75.
     """
-    along = np.einsum("ni,nmi->nm", normals, points[None, :] - points[:, None])  # n_a . (b - a)
-    squared = ((points[None, :] - points[:, None]) ** 2).sum(-1)
+    x = points - points.mean(axis=0)  # so that what cancels is small
+    along = normals @ x.T - (normals * x).sum(axis=1)[:, None]  # n_a . (b - a)
+    length = (x * x).sum(axis=1)
+    squared = np.maximum(length[:, None] + length - 2 * x @ x.T, 0.0)
     inward = -along > cosine * np.sqrt(squared)
     return np.argwhere(inward & inward.T & (squared > 1e-6))
 

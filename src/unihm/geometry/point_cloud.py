@@ -126,10 +126,12 @@ def farthest_point_indices(points: Float[np.ndarray, "n 3"], count: int, seed: i
         raise ValueError(f"Cannot choose {count} of {len(points)} points.")
     chosen = np.empty(count, dtype=np.int64)
     chosen[0] = np.random.default_rng(seed).integers(len(points))
-    distance = np.full(len(points), np.inf)
+    columns = np.ascontiguousarray(points.T)
+    distance, difference, squared = np.full(len(points), np.inf), np.empty_like(columns), np.empty(len(points))
     for i in range(1, count):
-        difference = points - points[chosen[i - 1]]
-        np.minimum(distance, np.einsum("ni,ni->n", difference, difference), out=distance)
+        np.subtract(columns, points[chosen[i - 1], :, None], out=difference)
+        np.einsum("in,in->n", difference, difference, out=squared)
+        np.minimum(distance, squared, out=distance)
         chosen[i] = np.argmax(distance)
     return chosen
 

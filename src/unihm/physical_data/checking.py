@@ -15,7 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 from unihm import __version__
 from unihm.datasets.motion_rows import Checked, as_stored
 from unihm.hands.description import HandDescription, describe_hand
-from unihm.refinement import MODES, RefinementConfig, refine
+from unihm.refinement import MODES, RefinementConfig, refinements
 from unihm.registry import unknown_name
 from unihm.schema.motion import HandMotion
 from unihm.simulation.candidates import CandidateSigma, candidates
@@ -149,9 +149,9 @@ class PhysicalRefining:
         motion = task.motion
         if motion.T_world_object is not None:
             motion = at_rest(motion, task.object)
-        refined, _ = refine(motion, hand, mode=self.mode, config=self.config)
+        refined = refinements(motion, hand, self.candidates, mode=self.mode, config=self.config)
         seed = seed_of(task.id, self.seed)
-        variants = candidates(refined, self.candidates, seed, hand=hand)
+        variants = candidates([one for one, _ in refined], self.candidates, seed, hand=hand)
         # What is simulated is what will be read: a grasp at its limit may not survive the rounding of its numbers.
         best, outcome = as_stored(variants[0]), _tried(as_stored(variants[0]), task, hand, self.criterion)
         chosen, tried = 0, 1

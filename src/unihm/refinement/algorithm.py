@@ -38,20 +38,54 @@ def refine(
         ValueError: The motion is another hand's, has no object, or holds numbers that are not finite; or there is no
             such mode.
     """
+    return refinements(motion, hand, 1, mode=mode, config=config)[0]
+
+
+def refinements(
+    motion: HandMotion,
+    hand: HandDescription,
+    count: int,
+    *,
+    mode: str = "joint",
+    config: RefinementConfig | None = None,
+) -> tuple[tuple[HandMotion, RefinementReport], ...]:
+    """`refine` with each of the best grasps, for who can try them.
+
+    Args:
+        motion: As for `refine`.
+        hand: The hand.
+        count: Most motions, the best by what is expected of its grasp first; frame by frame there is one.
+        mode: One of `MODES`.
+        config: Strength of the terms.
+
+    Returns:
+        Motions and reports; the times are of all together.
+
+    Raises:
+        ValueError: See `refine`.
+    """
     begin = time.perf_counter()
     if mode not in MODES:
         raise unknown_name("Mode", mode, MODES)
     segment = Segment(motion, hand, config or RefinementConfig())
-    refined = _causal(segment) if mode == "causal" else refine_joint(segment)
-    after = motion.replace(
-        joint_names=hand.joint_names,
+    found = [_causal(segment)] if mode == "causal" else refine_joint(segment, count)
+    seconds = time.perf_counter() - begin
+    return tuple((motion_of(segment, one), _report(segment, one, mode, seconds)) for one in found)
+
+
+def motion_of(segment: Segment, refined: Refined) -> HandMotion:
+    """The given motion with refined frames."""
+    return segment.motion.replace(
+        joint_names=segment.hand.joint_names,
         qpos=refined.qpos,
-        qpos_target=None if mode == "causal" or refined.grasp is None else refined.qpos_target,
+        qpos_target=None if refined.grasp is None else refined.qpos_target,
         T_world_palm=refined.T_world_object @ refined.T_object_palm,
         T_world_object=refined.T_world_object,
         contact_phase=refined.phase,
     )
-    seconds = time.perf_counter() - begin
+
+
+def _report(segment: Segment, refined: Refined, mode: str, seconds: float) -> RefinementReport:
     before = Refined(
         T_object_palm=segment.T_object_palm, qpos=segment.qpos, qpos_target=segment.qpos,
         T_world_object=segment.T_world_object, phase=segment.phase, frame_of=np.arange(len(segment), dtype=float),
@@ -60,18 +94,18 @@ def refine(
     tips = np.arange(segment.body.tips) if grasp is None else grasp.tips
     contact_before, depth_before = _measured(segment, before, tips)
     contact_after, depth_after = _measured(segment, refined, tips)
-    return after, RefinementReport(
+    return RefinementReport(
         mode=mode,
-        frames=len(after),
+        frames=len(refined.qpos),
         frame_of=tuple(round(float(frame), 3) for frame in refined.frame_of),
-        grasp_fingers=() if grasp is None else tuple(hand.fingers[k] for k in grasp.tips),
+        grasp_fingers=() if grasp is None else tuple(segment.hand.fingers[k] for k in grasp.tips),
         grasps_tried=refined.tried,
         imbalance=None if grasp is None else round(grasp.imbalance, 4),
         contact_mm_before=contact_before,
         contact_mm_after=contact_after,
         penetration_mm_before=depth_before,
         penetration_mm_after=depth_after,
-        ms_per_frame=round(1e3 * seconds / len(motion), 3),
+        ms_per_frame=round(1e3 * seconds / len(segment), 3),
     )
 
 

@@ -104,6 +104,8 @@ class RefinementConfig:
     """Joint mode: most speed of the carried object, m/s."""
     carry_acceleration: float = 2.0
     """Joint mode: most acceleration of the carried object, m/s^2: a fifth of gravity, which squeezing must bear too."""
+    jerk: float = 60.0
+    """Joint mode: most jerk of palm and carried object, m/s^3; infinity: none."""
 
     def __post_init__(self):
         if self.temporal not in ("correction", "motion"):

@@ -51,13 +51,13 @@ def balanced_forces(
         size: Length by which moments are divided, m: about the object's radius.
         load: Force (N) and moment (Nm) that act on the object; the contacts' sum is their opposite. None: nothing acts.
     """
-    across = np.cross(normals, np.where(np.abs(normals[:, :1]) < 0.7, [[1.0, 0, 0]], [[0, 1.0, 0]]))
+    across = _cross(normals, np.where(np.abs(normals[:, :1]) < 0.7, [[1.0, 0, 0]], [[0, 1.0, 0]]))
     across /= np.linalg.norm(across, axis=1, keepdims=True)
-    tangents = np.stack([across, np.cross(normals, across)], axis=1)
+    tangents = np.stack([across, _cross(normals, across)], axis=1)
     edges = -normals[:, None] + friction * np.einsum("ej,kji->kei", _TURNS, tangents)  # (k, e, 3), normal force 1
     k = len(places)
-    wrench = np.concatenate([edges, np.cross(places[:, None], edges) / size], axis=2).reshape(-1, 6).T
-    normal = np.kron(np.eye(k), np.ones(_EDGES))
+    wrench = np.concatenate([edges, _cross(places[:, None], edges) / size], axis=2).reshape(-1, 6).T
+    normal = np.repeat(np.eye(k), _EDGES, axis=1)
     A = np.concatenate([wrench, _WANTED * normal])
     against = np.zeros(6) if load is None else -load / np.repeat([1.0, size], 3)
     x, _ = nnls(A, np.concatenate([against, _WANTED * wanted]))
@@ -66,6 +66,11 @@ def balanced_forces(
         force=np.einsum("ke,kei->ki", x.reshape(k, _EDGES), edges),
         imbalance=float(np.linalg.norm(left) / max(x.sum(), 1e-9)),
     )
+
+
+def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """As `numpy.cross`, which takes longer to sort its axes than to multiply."""
+    return a[..., [1, 2, 0]] * b[..., [2, 0, 1]] - a[..., [2, 0, 1]] * b[..., [1, 2, 0]]
 
 
 def contact_jacobian(
@@ -82,8 +87,8 @@ def contact_jacobian(
     J = np.zeros((len(points), 3, len(pose.q)))
     for i, (k, x) in enumerate(zip(points, places, strict=True)):
         moved = body.chain[body.chain_start[k] : body.chain_start[k + 1]].astype(int)
-        a, arm = pose.a[moved], x - pose.X[moved, 9:]
-        turning = a[:, [1, 2, 0]] * arm[:, [2, 0, 1]] - a[:, [2, 0, 1]] * arm[:, [1, 2, 0]]
+        a = pose.a[moved]
+        turning = _cross(a, x - pose.X[moved, 9:])
         columns = np.where(body.prismatic[moved, None] != 0, a, turning) * body.multiplier[moved, None]
         np.add.at(J[i].T, body.place[moved].astype(int), columns)  # joints that mimic one another share a column
     return J

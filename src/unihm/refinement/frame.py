@@ -151,7 +151,9 @@ def energy(body, pose, grid, terms, scene, f, c, mean, precision, derive, H, g):
                     if derive:
                         add_row(pose, row_of(body, pose, k, up0, up1, up2, 1.0), gap, terms.table, H, g)
             if by and terms.clearance > 0.0:
-                gap = signed_distance(grid, p[k, 0], p[k, 1], p[k, 2], radius + margin + _LOOK, near, found)
+                gap = signed_distance(
+                    grid, p[k, 0], p[k, 1], p[k, 2], radius + margin + _LOOK, radius + margin, near, found
+                )
                 gap -= radius + margin
                 if gap < 0.0:
                     total += 0.5 * terms.clearance * gap * gap
@@ -175,7 +177,7 @@ def _touch(body, pose, grid, terms, k, weight, pad_weight, derive, H, g):
         x0 = X[u, 9] + X[u, 0] * y0 + X[u, 1] * y1 + X[u, 2] * y2
         x1 = X[u, 10] + X[u, 3] * y0 + X[u, 4] * y1 + X[u, 5] * y2
         x2 = X[u, 11] + X[u, 6] * y0 + X[u, 7] * y1 + X[u, 8] * y2
-        d = signed_distance(grid, x0, x1, x2, terms.reach + radius, near, found) - radius
+        d = signed_distance(grid, x0, x1, x2, terms.reach + radius, least + radius, near, found) - radius
         if d < least:
             least = d
             p[k_pad, 0], p[k_pad, 1], p[k_pad, 2] = x0, x1, x2
@@ -191,7 +193,7 @@ def _touch(body, pose, grid, terms, k, weight, pad_weight, derive, H, g):
         count = row_of(body, pose, k_pad, touch[k, 1], touch[k, 2], touch[k, 3], slope)
         add_row(pose, count, root, weight, H, g)
     if pad_weight > 0.0:
-        gap = signed_distance(grid, p[k, 0], p[k, 1], p[k, 2], terms.reach, near, found)
+        gap = signed_distance(grid, p[k, 0], p[k, 1], p[k, 2], terms.reach, terms.reach, near, found)
         if gap < terms.reach:
             total += 0.5 * pad_weight * gap * gap
             if derive:
@@ -353,5 +355,7 @@ def deepest(body, pose, grid, scene, f, c):
             x0 = X[u, 9] + X[u, 0] * y0 + X[u, 1] * y1 + X[u, 2] * y2
             x1 = X[u, 10] + X[u, 3] * y0 + X[u, 4] * y1 + X[u, 5] * y2
             x2 = X[u, 11] + X[u, 6] * y0 + X[u, 7] * y1 + X[u, 8] * y2
-            depth = max(depth, radius - signed_distance(grid, x0, x1, x2, radius + _LOOK, pose.near, pose.found))
+            depth = max(
+                depth, radius - signed_distance(grid, x0, x1, x2, radius + _LOOK, radius, pose.near, pose.found)
+            )
     return depth

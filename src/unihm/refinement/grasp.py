@@ -35,6 +35,7 @@ _GRIPPER = 6  # times the usual number of opposed places
 _USUAL, _SHARES = 0.25, (0.4, 2.0)  # kg that the wanted squeeze is for, and least and most of it for others
 _PUSH = 3.0  # m/s^2 in every direction that a grasp must bear while it is carried
 _EXPECTED_FRICTION = 0.8
+_SAME = (0.006, 0.1)  # m, rad between palms: about what a wrist and a camera err by
 
 
 Anchors = tuple[tuple[int, np.ndarray], ...]
@@ -71,8 +72,13 @@ class Grasp:
     """See `score`; higher is better."""
 
 
-def find_grasps(segment: Segment) -> list[Grasp]:
-    """Grasps around the generated one, the best first; empty where no two fingertips come to touch."""
+def find_grasps(segment: Segment, count: int = 1) -> list[Grasp]:
+    """Grasps around the generated one, the best first; empty where no two fingertips come to touch.
+
+    Args:
+        segment: The motion.
+        count: How many different ones are wanted; there may be fewer, or more.
+    """
     g = segment.grasp_frame
     scene = segment.at_rest(
         segment.T_object_palm[g : g + 1], segment.qpos[g : g + 1], joint_margin=segment.config.joint_margin
@@ -94,12 +100,23 @@ def find_grasps(segment: Segment) -> list[Grasp]:
         if grasp is not None:
             found.append((grasp, c, anchors))
     found.sort(key=lambda item: -item[0].score)
+    different: list[int] = []
+    for k, (grasp, _, _) in enumerate(found):
+        if count == 1 or not any(_alike(grasp, found[other][0]) for other in different):
+            different.append(k)
     polished = []
-    for grasp, c, anchors in found[:_POLISHED]:
+    for grasp, c, anchors in [found[k] for k in different[: max(_POLISHED, count)]]:
         _anchor(scene, anchors)
         energy, _, _ = segment.minimize(scene, 0, c, zero, precision, terms, _SEARCH, 2e-3)
         polished.append(_judged(segment, scene, c, energy, grasp.start))
     return sorted((grasp for grasp in polished if grasp is not None), key=lambda grasp: -grasp.score)
+
+
+def _alike(a: Grasp, b: Grasp) -> bool:
+    """Whether two grasps are the same one, as far as it can be executed."""
+    away = np.linalg.norm(a.T_object_palm[:3, 3] - b.T_object_palm[:3, 3])
+    turn = 0.5 * (np.trace(a.T_object_palm[:3, :3].T @ b.T_object_palm[:3, :3]) - 1)
+    return bool(away < _SAME[0] and turn > math.cos(_SAME[1]))
 
 
 def _anchor(scene: Scene, anchors: Anchors) -> None:
@@ -172,7 +189,7 @@ def features(segment: Segment, grasp: Grasp) -> dict[str, float]:
     }
 
 
-_WEIGHTS = {
+WEIGHTS = {
     "opposed": -4.5, "offset": -1.6, "energy": -1.0, "excess": -0.03, "pull": 0.12, "total": 0.8, "stiffness": 0.28,
     "imbalance": -4.2, "tips": 0.22, "edge": -1.0,
 }  # fmt: skip
@@ -181,7 +198,7 @@ _WEIGHTS = {
 
 def score(segment: Segment, grasp: Grasp) -> float:
     """Logit, up to a constant, of the grasp's success."""
-    return sum(_WEIGHTS[name] * value for name, value in features(segment, grasp).items())
+    return sum(WEIGHTS[name] * value for name, value in features(segment, grasp).items())
 
 
 def _starts(segment: Segment, scene: Scene) -> Iterator[tuple[str, Float[np.ndarray, " n"], Anchors]]:

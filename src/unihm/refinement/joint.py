@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
+from scipy.spatial.transform import Rotation
 
 from unihm.geometry.interpolation import poses_at, rows_at, smoothstep
 from unihm.refinement.approach import approach, clear
@@ -37,20 +38,21 @@ class Refined:
     tried: int = 0
 
 
-def refine_joint(segment: Segment, grasp: Grasp | None = None) -> Refined:
-    """Refine all frames.
+def refine_joint(segment: Segment, count: int = 1) -> list[Refined]:
+    """Refine all frames, with each of the best grasps.
 
     Args:
         segment: The motion.
-        grasp: How to hold the object; by default the best that is found. Where none is, the hand is only kept out of
-            object and table.
+        count: Most of them. Where no grasp is found, there is one motion, which is only kept out of object and table.
     """
-    tried = 1
-    if grasp is None:
-        grasps = find_grasps(segment) if segment.phase.max() > 0 else []
-        tried, grasp = len(grasps), grasps[0] if grasps else None
-    if grasp is None:
-        return _cleared(segment, tried)
+    grasps = find_grasps(segment, count) if segment.phase.max() > 0 else []
+    if not grasps:
+        return [_cleared(segment)]
+    return [with_grasp(segment, grasp, len(grasps)) for grasp in grasps[:count]]
+
+
+def with_grasp(segment: Segment, grasp: Grasp, tried: int = 1) -> Refined:
+    """All frames, the object being held as is said; `tried` is reported."""
     config, fps = segment.config, segment.motion.fps
     way = approach(segment, grasp)
     target = squeezing_target(segment.hand, grasp.qpos, grasp.J, grasp.force, config.stiffness)
@@ -89,12 +91,14 @@ def _from_rest(T_rest: np.ndarray, carried: np.ndarray, fps: float) -> np.ndarra
         return carried
     share = smoothstep(np.clip((np.arange(len(carried)) + 1) / (_BLEND * fps), 0, 1))
     found = carried.copy()
-    for k in np.flatnonzero(share < 1):
-        found[k] = poses_at(np.stack([T_rest, carried[k]]), np.array([share[k]]))[0]
+    found[:, :3, 3] = T_rest[:3, 3] + share[:, None] * (carried[:, :3, 3] - T_rest[:3, 3])
+    rest = Rotation.from_matrix(T_rest[:3, :3])
+    turn = (rest.inv() * Rotation.from_matrix(carried[:, :3, :3])).as_rotvec()
+    found[:, :3, :3] = (rest * Rotation.from_rotvec(share[:, None] * turn)).as_matrix()
     return found
 
 
-def _cleared(segment: Segment, tried: int) -> Refined:
+def _cleared(segment: Segment) -> Refined:
     """Every frame kept out of object and table."""
     T = segment.T_world_object
     scene = segment.scene(segment.T_object_palm, segment.qpos, T[:, 2, :3], T[:, 2, 3] - segment.table)
@@ -103,7 +107,7 @@ def _cleared(segment: Segment, tried: int) -> Refined:
     qpos = np.array([q for _, q in placed])
     return Refined(
         T_object_palm=np.array([T for T, _ in placed]), qpos=qpos, qpos_target=qpos, T_world_object=T,
-        phase=segment.phase, frame_of=np.arange(len(segment), dtype=float), tried=tried,
+        phase=segment.phase, frame_of=np.arange(len(segment), dtype=float),
     )  # fmt: skip
 
 
@@ -115,8 +119,8 @@ def _stretched(segment: Segment, refined: Refined) -> Refined:
         refined.T_world_object @ refined.T_object_palm,
         refined.qpos_target,
         fps,
-        carry=(config.carry_speed, config.carry_acceleration),
-        palm=(config.reach_speed, config.reach_acceleration),
+        carry=(config.carry_speed, config.carry_acceleration, config.jerk),
+        palm=(config.reach_speed, config.reach_acceleration, config.jerk),
         joint_speed=segment.hand.chain.velocity,
     )
     count = max(round(times[-1] * fps), 1) + 1

@@ -109,16 +109,20 @@ class Segment(Workspace):
 
     def flat(self, members: Int[np.ndarray, " k"]) -> Bool[np.ndarray, " k"]:
         """Which points of the cloud lie on a face as large as a pad, not at an edge."""
-        return self._evenness(self.points[members]) > _FLAT
+        a, b = self._tree.query_pairs(_PAD_RADIUS, output_type="ndarray").T
+        mean = self.normals.copy()  # of each point and those around it
+        for axis in range(3):
+            mean[:, axis] += np.bincount(a, self.normals[b, axis], len(mean))
+            mean[:, axis] += np.bincount(b, self.normals[a, axis], len(mean))
+        around = 1 + np.bincount(a, minlength=len(mean)) + np.bincount(b, minlength=len(mean))
+        return np.linalg.norm(mean[members], axis=1) / around[members] > _FLAT
 
     def flatness(self, places: Float[np.ndarray, "k 3"]) -> float:
         """Least length of the mean normal around places of the object: 1 on a face, less at edges and corners."""
-        return float(self._evenness(places).min())
-
-    def _evenness(self, places: Float[np.ndarray, "k 3"]) -> Float[np.ndarray, " k"]:
-        """Length of the mean normal around places; 1 where there is no point."""
-        near = self._tree.query_ball_point(places, _PAD_RADIUS)
-        return np.array([np.linalg.norm(self.normals[group].mean(axis=0)) if group else 1.0 for group in near])
+        near = (((places[:, None] - self.points) ** 2).sum(axis=2) < _PAD_RADIUS**2).astype(float)
+        around = near.sum(axis=1)
+        length = np.linalg.norm(near @ self.normals, axis=1) / np.maximum(around, 1)
+        return float(np.where(around > 0, length, 1.0).min())
 
     @cached_property
     def _tree(self) -> KDTree:

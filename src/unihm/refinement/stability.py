@@ -19,6 +19,10 @@ from jaxtyping import Float
 
 _CONTACT = 5e-5  # m/N, compliance of skin and plate, so that stiff directions stay finite
 _TORSION = 0.1  # Nm/rad about the normal of a soft contact
+_LEFT = np.array(
+    [[0, 0, 0, 0, 0, -1, 0, 1, 0], [0, 0, 1, 0, 0, 0, -1, 0, 0], [0, -1, 0, 1, 0, 0, 0, 0, 0]], dtype=float
+)
+"""Rows of the cross product's matrix, by the entries of the vector on its left."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,14 +66,11 @@ def stability(
     stacked = J.reshape(3 * k, -1)
     C = (stacked * compliance) @ stacked.T + _CONTACT * np.eye(3 * k)
     K = np.linalg.inv(C)
-    G = np.zeros((6, 3 * k))
-    for i, (x, y, z) in enumerate(places):
-        G[:3, 3 * i : 3 * i + 3] = np.eye(3)
-        G[3:, 3 * i : 3 * i + 3] = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]]) / size
+    arms = (places @ _LEFT).reshape(k, 3, 3)  # arms[i] @ f is places[i] x f
+    G = np.concatenate([np.tile(np.eye(3), k), np.swapaxes(arms, 0, 1).reshape(3, 3 * k) / size])
     K_o = G @ K @ G.T
-    turning = np.zeros((3, 3))
-    for r, f, n in zip(places, force, normals, strict=True):
-        turning += (r @ f) * np.eye(3) - 0.5 * (np.outer(r, f) + np.outer(f, r)) + _TORSION * np.outer(n, n)
+    moments = places.T @ force
+    turning = np.trace(moments) * np.eye(3) - 0.5 * (moments + moments.T) + _TORSION * normals.T @ normals
     K_o[3:, 3:] += turning / size**2
     values, vectors = np.linalg.eigh(K_o)
     least = float(values[0])

@@ -1,7 +1,10 @@
-"""Where a point lies relative to an oriented cloud, compiled: cells that list their points.
+"""Where a point lies relative to an oriented cloud, compiled: cells that list their points, and a lattice.
 
-The same answer as `geometry.signed_distance.CloudDistance` (a test holds them equal within the reach), a hundred times
-as fast for one point: near a surface a search looks at some thirty points of a cloud of two thousand.
+`cloud_distance` is the same answer as `geometry.signed_distance.CloudDistance` (a test holds them equal within the
+reach), a hundred times as fast for one point: it looks at some thirty points of a cloud of two thousand. Most points of
+a hand are farther away than matters; `signed_distance` sees that from the distance at the nearest node of a lattice,
+each of which is computed when it is first needed. Interpolating between nodes would be faster still, but grasps found
+that way held less well: docs/lab_notes.md.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ from unihm.refinement.config import FAR, PLANES
 
 _CELLS = 64  # most cells along an axis
 _POINTS_A_CELL = 3.0  # of the surface, about
+_STEP = 3.5e-3  # m between nodes of the lattice
+_MOST = 160  # nodes along an axis
 
 
 class SurfaceGrid(NamedTuple):
@@ -34,6 +39,8 @@ class SurfaceGrid(NamedTuple):
     empty: np.ndarray  # (cells,) rings of cells around each, itself the first, that hold no point
     inside: np.ndarray  # (cells,) whether a cell without points nearby lies in the object
     reach: float  # m: points farther from the cloud than this are only known to be
+    field: np.ndarray  # (a, b, c) `cloud_distance` at nodes, m; NaN where nobody has asked yet
+    step: float  # m between nodes
 
 
 def make_grid(points: Float[np.ndarray, "n 3"], normals: Float[np.ndarray, "n 3"], reach: float) -> SurfaceGrid:
@@ -61,6 +68,7 @@ def make_grid(points: Float[np.ndarray, "n 3"], normals: Float[np.ndarray, "n 3"
     flat = (cell[:, 0] * count[1] + cell[:, 1]) * count[2] + cell[:, 2]
     order = np.argsort(flat, kind="stable")
     start = np.searchsorted(flat[order], np.arange(int(count.prod()) + 1))
+    step = max(_STEP, float((count * size).max()) / _MOST)
     empty = np.asarray(distance_transform_cdt((np.diff(start) == 0).reshape(count), metric="chessboard"))
     return SurfaceGrid(
         points=np.ascontiguousarray(points[order], dtype=np.float64),
@@ -72,6 +80,8 @@ def make_grid(points: Float[np.ndarray, "n 3"], normals: Float[np.ndarray, "n 3"
         empty=empty.astype(np.int64).ravel(),
         inside=_inside(points, normals, low, size, empty),
         reach=reach,
+        field=np.full(np.ceil(count * size / step).astype(np.int64) + 1, np.nan, dtype=np.float32),
+        step=step,
     )
 
 
@@ -89,7 +99,7 @@ def _inside(points: np.ndarray, normals: np.ndarray, low: np.ndarray, size: floa
 
 
 @compiled
-def signed_distance(grid, x0, x1, x2, limit, near, out):
+def cloud_distance(grid, x0, x1, x2, limit, near, out):
     """Signed distance of a point, m; the direction away from the surface into ``out[:3]``, the place into ``out[3:]``.
 
     The largest of the distances to the tangent planes through the nearest points: beside an edge a point may lie below
@@ -158,6 +168,33 @@ def signed_distance(grid, x0, x1, x2, limit, near, out):
         out[0], out[1], out[2] = normals[found, 0], normals[found, 1], normals[found, 2]
     out[3], out[4], out[5] = points[found, 0], points[found, 1], points[found, 2]
     return best
+
+
+@inlined
+def signed_distance(grid, x0, x1, x2, limit, worth, near, out):
+    """`cloud_distance`, unless the nearest node of the lattice shows that it is above what is worth knowing.
+
+    Args:
+        limit: See `cloud_distance`.
+        worth: Larger distances, m, make no difference to the caller.
+        near: (PLANES, 2) scratch memory.
+
+    Returns:
+        The distance; the limit, with direction zero, where it is larger than the limit or not worth knowing.
+    """
+    field, low, step = grid.field, grid.low, grid.step
+    if is_far(grid, x0, x1, x2, min(limit, grid.reach)):  # everything outside the lattice is that far
+        out[0] = out[1] = out[2] = 0.0
+        return limit
+    i, j, k = U((x0 - low[0]) / step + 0.5), U((x1 - low[1]) / step + 0.5), U((x2 - low[2]) / step + 0.5)
+    if math.isnan(field[i, j, k]):
+        field[i, j, k] = cloud_distance(
+            grid, low[0] + i * step, low[1] + j * step, low[2] + k * step, grid.reach, near, out
+        )
+    if field[i, j, k] - 0.87 * step > max(worth, FAR):  # half the diagonal of a cube
+        out[0] = out[1] = out[2] = 0.0
+        return limit
+    return cloud_distance(grid, x0, x1, x2, limit, near, out)
 
 
 @compiled

@@ -20,21 +20,21 @@ def stretched_times(
     qpos: Float[np.ndarray, "T nq"],
     fps: float,
     *,
-    carry: tuple[float, float],
-    palm: tuple[float, float],
+    carry: tuple[float, float, float],
+    palm: tuple[float, float, float],
     joint_speed: Float[np.ndarray, " nq"],
 ) -> Float[np.ndarray, " T"]:
     """Times at which frames shall be reached, s.
 
-    Every interval lasts as long as the speed limits ask, and so much longer that the accelerations of object and palm,
-    which fall with the square of time, stay within theirs.
+    Every interval lasts as long as the speed limits ask, and so much longer that accelerations and jerks of object and
+    palm, which fall with the square and the cube of time, stay within theirs. Infinite limits are none.
 
     Args:
         T_world_object: Poses of the object, m.
         T_world_palm: Poses of the palm, m.
         qpos: What the joints are sent, rad or m.
         fps: Frames per second of the given motion.
-        carry: Most speed (m/s) and acceleration (m/s^2) of the object.
+        carry: Most speed (m/s), acceleration (m/s^2) and jerk (m/s^3) of the object.
         palm: The same of the palm.
         joint_speed: Limits, rad/s or m/s.
     """
@@ -47,16 +47,18 @@ def stretched_times(
     return np.concatenate([[0.0], np.cumsum(np.maximum(factor, joints)) / fps])
 
 
-def _slower(T: Float[np.ndarray, "T 4 4"], fps: float, speed: float, acceleration: float) -> Float[np.ndarray, " _"]:
-    """By what the intervals between poses must be stretched for speed (m/s) and acceleration (m/s^2)."""
+def _slower(
+    T: Float[np.ndarray, "T 4 4"], fps: float, speed: float, acceleration: float, jerk: float
+) -> Float[np.ndarray, " _"]:
+    """By what the intervals between poses must be stretched for speed (m/s), acceleration and jerk."""
     rotation = Rotation.from_matrix(T[:, :3, :3])
     # annotated poses tremble; what they are stretched by must not
     step = np.diff(gaussian_filter1d(T[:, :3, 3], 1.5, axis=0, mode="nearest"), axis=0) * fps
     turn = gaussian_filter1d((rotation[:-1].inv() * rotation[1:]).as_rotvec() * fps * _ARM, 1.5, axis=0, mode="nearest")
     v = np.linalg.norm(step, axis=1) + np.linalg.norm(turn, axis=1)
-    a = np.zeros(len(step))
-    if len(step) > 1:
-        a = (
-            np.linalg.norm(np.gradient(step, axis=0), axis=1) + np.linalg.norm(np.gradient(turn, axis=0), axis=1)
-        ) * fps
-    return np.maximum(v / speed, np.sqrt(a / acceleration))
+    if len(step) < 2:
+        return v / speed
+    bend, turning = np.gradient(step, axis=0) * fps, np.gradient(turn, axis=0) * fps
+    a = np.linalg.norm(bend, axis=1) + np.linalg.norm(turning, axis=1)
+    j = np.linalg.norm(np.gradient(bend, axis=0), axis=1) + np.linalg.norm(np.gradient(turning, axis=0), axis=1)
+    return np.maximum.reduce([v / speed, np.sqrt(a / acceleration), np.cbrt(j * fps / jerk)])

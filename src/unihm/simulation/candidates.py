@@ -45,35 +45,36 @@ class CandidateSigma:
 
 
 def candidates(
-    motion: HandMotion,
+    motions: Sequence[HandMotion],
     n: int,
     seed: int = 0,
     sigma: CandidateSigma | None = None,
     *,
     hand: HandDescription | None = None,
 ) -> tuple[HandMotion, ...]:
-    """A motion and n - 1 variations of it.
+    """Motions, and variations of them in turn until there are n.
 
     A variation grasps at another place of the palm (the same shift and turn in the palm's own frame in every frame of
     the contact phase, blended in while the hand approaches), with fingers that close more or less, squeeze more or
     less, earlier or later. Its joints stay within their limits.
 
     Args:
-        motion: The motion; with neither `contact_phase` nor an object path all of it counts as contact.
-        n: How many in all; the first is the motion itself.
+        motions: Motions of one hand, the most promising first; at least one. With neither `contact_phase` nor an
+            object path all of a motion counts as contact.
+        n: How many in all.
         seed: Candidate i is the same for every n.
         sigma: How far they stray.
         hand: Its hand; by default the one that it names.
 
     Raises:
-        ValueError: n is below 1.
+        ValueError: n is below 1, or there is no motion.
     """
-    if n < 1:
-        raise ValueError(f"Expected at least one candidate, got {n}.")
-    hand = describe_hand(motion.hand) if hand is None else hand
-    columns = [hand.joint_names.index(name) for name in motion.joint_names]
-    limits = hand.chain.lower[columns], hand.chain.upper[columns]
-    return (motion, *(_varied(motion, limits, sigma or CandidateSigma(), seed, i) for i in range(1, n)))
+    if n < 1 or not motions:
+        raise ValueError(f"Expected at least one candidate, got {min(n, len(motions))}.")
+    hand = describe_hand(motions[0].hand) if hand is None else hand
+    sigma = sigma or CandidateSigma()
+    varied = (_varied(motions[i % len(motions)], hand, sigma, seed, i) for i in range(len(motions), n))
+    return (*motions[:n], *varied)
 
 
 def best_of(
@@ -155,9 +156,9 @@ def _attempt(
     return outcome
 
 
-def _varied(
-    motion: HandMotion, limits: tuple[np.ndarray, np.ndarray], sigma: CandidateSigma, seed: int, number: int
-) -> HandMotion:
+def _varied(motion: HandMotion, hand: HandDescription, sigma: CandidateSigma, seed: int, number: int) -> HandMotion:
+    columns = [hand.joint_names.index(name) for name in motion.joint_names]
+    limits = hand.chain.lower[columns], hand.chain.upper[columns]
     rng = np.random.default_rng([seed, number])
     shift, turn = sigma.shift * rng.standard_normal(3), np.radians(sigma.turn) * rng.standard_normal(3)
     closing, squeeze, timing = rng.standard_normal(3) * (sigma.closing, sigma.squeeze, sigma.timing)

@@ -17,7 +17,7 @@ class Trying:
     """Whether and how motions are tried in simulation before one is handed out."""
 
     candidates: int = 1
-    """Motions that are made: samples of the tokens where the temperature allows, else variations of one motion."""
+    """Motions that are made: samples of the tokens where the temperature allows, else grasps and their variations."""
     simulate: bool = False
     """Simulate also where there is but one."""
     criterion: str = "full"
