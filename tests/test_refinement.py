@@ -10,7 +10,6 @@ import torch
 
 from unihm.hands.hand import HandModel, list_hands, load_hand
 from unihm.refinement import CausalRefinement, RefinementConfig, refine
-from unihm.refinement.causal import _merged
 from unihm.schema.motion import HandMotion
 from unihm.simulation.solid_object import object_of_mesh
 from unihm.simulation.tasks import run
@@ -258,16 +257,23 @@ def test_unknown_words_are_refused(small):
         refine(motion, hand.description, mode="acausal")
 
 
-def test_priors_on_one_state_merge_into_one():
-    rng = np.random.default_rng(0)
-    priors = [(rng.normal(size=6), rng.uniform(0.5, 2, 6)) for _ in range(3)]
-    merged = _merged(*priors)
-    x, y = rng.normal(size=(2, 6))
-
-    def energy(x, priors):
-        return sum((((x - m) / s) ** 2).sum() for m, s in priors)
-
-    assert energy(x, priors) - energy(y, priors) == pytest.approx(energy(x, [merged]) - energy(y, [merged]))
+def test_far_from_everything_the_priors_alone_decide(small):
+    hand = small[0].description
+    config = RefinementConfig()
+    points = np.random.default_rng(0).normal(size=(50, 3))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    stream = CausalRefinement(hand, 0.03 * points, points, config=config)
+    n = stream.workspace.n
+    before, previous = 0.01 * np.random.default_rng(1).normal(size=(2, n))
+    stream._last = before, previous
+    far = np.eye(4)
+    far[:3, 3] = 5.0
+    stream.step(far, 0.5 * (hand.chain.lower + hand.chain.upper), np.eye(4), 0.0)
+    sigmas = [stream.workspace.sigma(s) for s in (config.generated, config.velocity, config.acceleration)]
+    A = np.concatenate([np.diag(1 / sigma) for sigma in sigmas])
+    means = [np.zeros(n), previous, 2 * previous - before]  # Eqs. 14 and 15
+    expected = np.linalg.lstsq(A, np.concatenate([m / s for m, s in zip(means, sigmas, strict=True)]))[0]
+    np.testing.assert_allclose(stream._last[1], expected, atol=1e-9)
 
 
 def test_a_hand_that_comes_from_below_the_table_is_raised(small):

@@ -60,7 +60,10 @@ class CausalRefinement:
         self.workspace = Workspace(hand, points, normals, config or RefinementConfig())
         self.table = table
         space, config = self.workspace, self.workspace.config
-        self._sigmas = tuple(space.sigma(s) for s in (config.generated, config.velocity, config.acceleration))
+        # The priors of Eqs. 14 and 15 as one: its precision is their sum, its mean theirs, weighted.
+        terms = np.stack([space.sigma(s) ** -2 for s in (config.generated, config.velocity, config.acceleration)])
+        self._precision = terms.sum(axis=0)
+        self._previous, self._extrapolated = terms[1] / self._precision, terms[2] / self._precision
         self._terms = space.terms(**({} if np.isfinite(table) else {"table": 0.0}))
         self._zero = np.zeros(space.n)
         self._poses: list[tuple[np.ndarray, np.ndarray]] = []  # the last two refined ones
@@ -104,11 +107,10 @@ class CausalRefinement:
                 _as_correction(T_world_palm, scene.q[0], T, q)
                 for T, q in ((T1, q1), (T1 @ np.linalg.inv(T0) @ T1, 2 * q1 - q0))
             )
-        generated, velocity, acceleration = self._sigmas
-        mean, sigma = _merged((self._zero, generated), (previous, velocity), (extrapolated, acceleration))
+        mean = self._previous * previous + self._extrapolated * extrapolated
         c = mean.copy()
-        config = space.config
-        _, _, steps = space.minimize(scene, 0, c, mean, sigma**-2, self._terms, config.iterations, config.tolerance)
+        config, precision = space.config, self._precision
+        _, _, steps = space.minimize(scene, 0, c, mean, precision, self._terms, config.iterations, config.tolerance)
         self.iterations += steps
         self._last = (self._last[1], c)
         T_object_palm, q = space.placed(scene, 0, c)
@@ -124,14 +126,6 @@ class CausalRefinement:
             for t in range(len(segment))
         ]
         return np.array([T for T, _ in frames]), np.array([q for _, q in frames])
-
-
-def _merged(*priors: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Several Gaussian priors (mean, sigma) on one state as one; the sums of their squares differ by a constant."""
-    means, sigmas = (np.stack(values) for values in zip(*priors, strict=True))
-    precision = sigmas**-2
-    total = precision.sum(0)
-    return (precision * means).sum(0) / total, total**-0.5
 
 
 def _as_correction(T_world_palm: np.ndarray, qpos: np.ndarray, T: np.ndarray, q: np.ndarray) -> np.ndarray:

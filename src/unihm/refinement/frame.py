@@ -58,8 +58,10 @@ class System(NamedTuple):
     """Scratch memory of one search."""
 
     H: np.ndarray  # (n, n) lower triangle
-    L: np.ndarray  # (n, n)
     g: np.ndarray  # (n,)
+    H_trial: np.ndarray  # (n, n)
+    g_trial: np.ndarray  # (n,)
+    L: np.ndarray  # (n, n)
     d: np.ndarray  # (n,) step
     held: np.ndarray  # (n,) 1: at a bound
     trial: np.ndarray  # (n,)
@@ -68,8 +70,9 @@ class System(NamedTuple):
 def make_system(n: int) -> System:
     """Scratch memory for n unknowns."""
     return System(
-        H=np.zeros((n, n)), L=np.zeros((n, n)), g=np.zeros(n), d=np.zeros(n), held=np.zeros(n), trial=np.zeros(n)
-    )
+        H=np.zeros((n, n)), g=np.zeros(n), H_trial=np.zeros((n, n)), g_trial=np.zeros(n), L=np.zeros((n, n)),
+        d=np.zeros(n), held=np.zeros(n), trial=np.zeros(n),
+    )  # fmt: skip
 
 
 @inlined
@@ -256,9 +259,8 @@ def _apart(body, pose, terms, derive, H, g):
 
 
 @compiled
-def solve(system, damping):
+def solve(H, g, L, d, held, damping):
     """``d = -(H + damping diag H)^-1 g`` over the unknowns that are not held; False where H is not positive."""
-    H, L, g, d, held = system.H, system.L, system.g, system.d, system.held
     n = U(len(g))
     for i in range(n):
         if held[i] != 0.0:
@@ -296,8 +298,12 @@ def solve(system, damping):
 
 @compiled
 def minimize(body, pose, system, grid, terms, scene, f, c, mean, precision, max_iterations, tolerance):
-    """Levenberg-Marquardt from c, which is overwritten; returns energy, status and number of iterations."""
-    H, g, d, held, trial = system.H, system.g, system.d, system.held, system.trial
+    """Levenberg-Marquardt from c, which is overwritten; returns energy, status and number of iterations.
+
+    Derivatives cost a tenth of what looking up distances does: every trial has them, and most trials are accepted.
+    """
+    H, g, H_trial, g_trial = system.H, system.g, system.H_trial, system.g_trial
+    L, d, held, trial = system.L, system.d, system.held, system.trial
     n = len(c)
     low, high = scene.low[f], scene.high[f]
     for i in range(n):
@@ -308,20 +314,20 @@ def minimize(body, pose, system, grid, terms, scene, f, c, mean, precision, max_
         for i in range(n):
             stuck = (c[i] <= low[i] and g[i] > 0.0) or (c[i] >= high[i] and g[i] < 0.0)
             held[i] = 1.0 if stuck else 0.0
-        while not solve(system, damping):
+        while not solve(H, g, L, d, held, damping):
             damping = max(damping * _DAMP_MORE, _DAMP_FIRST)
             if damping > _DAMP_MOST:
                 return cost, STALLED, iteration
         for i in range(n):
             trial[i] = min(max(c[i] + d[i], low[i]), high[i])
-        new = energy(body, pose, grid, terms, scene, f, trial, mean, precision, False, H, g)
+        new = energy(body, pose, grid, terms, scene, f, trial, mean, precision, True, H_trial, g_trial)
         if new < cost:
-            fall = cost - new
+            fall, cost = cost - new, new
+            H, g, H_trial, g_trial = H_trial, g_trial, H, g
             for i in range(n):
                 c[i] = trial[i]
             if fall <= tolerance * new:
-                return new, CONVERGED, iteration + 1
-            cost = energy(body, pose, grid, terms, scene, f, c, mean, precision, True, H, g)
+                return cost, CONVERGED, iteration + 1
             damping = damping * 0.1 if damping > 1e-6 else 0.0
         else:
             damping = max(damping * _DAMP_MORE, _DAMP_FIRST)
