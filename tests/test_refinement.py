@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from unihm.hands.hand import HandModel, list_hands, load_hand
-from unihm.refinement import CausalRefinement, RefinementConfig, refine
+from unihm.refinement import CausalRefinement, RefinementConfig, refine, refinements
 from unihm.schema.motion import HandMotion
 from unihm.simulation.solid_object import object_of_mesh
 from unihm.simulation.tasks import run
@@ -165,6 +166,21 @@ def test_without_more_time_frames_are_kept(small):
     assert len(refined) == len(motion)
     assert report.frame_of == tuple(float(t) for t in range(len(motion)))
     assert len(report.grasp_fingers) >= 2
+
+
+def test_other_grasps_of_the_same_motion(small):
+    hand, motion = small
+    found = refinements(motion, hand.description, 4)
+    assert 2 <= len(found) <= 4
+    holds = [np.linalg.inv(one.T_world_object[-1]) @ one.T_world_palm[-1] for one, _ in found]
+    for a, b in itertools.combinations(holds, 2):
+        turn = np.arccos(np.clip((np.trace(a[:3, :3].T @ b[:3, :3]) - 1) / 2, -1, 1))
+        assert np.linalg.norm(a[:3, 3] - b[:3, 3]) > 2e-3 or turn > 0.03  # polishing may bring them nearer
+    for one, report in found:
+        assert len(report.grasp_fingers) >= 2
+        assert (one.qpos_target >= hand.description.chain.lower).all()
+        assert (one.qpos_target <= hand.description.chain.upper).all()
+    assert len(refinements(motion, hand.description, 4, mode="causal")) == 1
 
 
 def test_switches(small):

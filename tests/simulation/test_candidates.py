@@ -51,6 +51,20 @@ def test_the_first_is_the_motion_and_all_repeat():
         candidates([motion], 0)
 
 
+def test_several_motions_come_first_and_are_varied_in_turn():
+    a, b = box_grab(), box_grab(aside=0.05)
+    made = candidates([a, b], 6, seed=7)
+    assert made[0] is a
+    assert made[1] is b
+    assert len(made) == 6
+    for k, candidate in enumerate(made):
+        away = [np.linalg.norm(candidate.T_world_palm[-1, :3, 3] - m.T_world_palm[-1, :3, 3]) for m in (a, b)]
+        assert int(np.argmin(away)) == k % 2
+    assert candidates([a, b], 1) == (a,)
+    with pytest.raises(ValueError, match="at least one candidate"):
+        candidates([], 3)
+
+
 def test_joints_stay_within_their_limits():
     chain = describe_hand("panda").chain
     for candidate in candidates([box_grab()], 20, sigma=CandidateSigma(closing=1.0, squeeze=1.0)):
