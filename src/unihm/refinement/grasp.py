@@ -18,10 +18,9 @@ from unihm.geometry.antipodal import nearest_pairs, opposing_pairs
 from unihm.geometry.point_cloud import farthest_point_indices
 from unihm.refinement.forces import balanced_forces, contact_jacobian, joint_compliance
 from unihm.refinement.frame import Scene
-from unihm.refinement.segment import Segment
+from unihm.refinement.segment import GRAVITY, Segment
 from unihm.refinement.stability import Stability, stability
 
-GRAVITY = 9.81  # m/s^2
 _TOUCH = 1.5e-3  # m
 _SKETCH, _SEARCH = 8, 24  # iterations of all starts, and more of the best half
 _POLISHED = 6  # of the best, with all spheres
@@ -33,7 +32,6 @@ _SIGMA_STAY = 6e-3  # m, once everything else counts as well
 _SHIFT, _TURN = 0.012, 0.17  # m, rad, standard deviations of random starts
 _GRIPPER = 6  # times the usual number of opposed places
 _USUAL, _SHARES = 0.25, (0.4, 2.0)  # kg that the wanted squeeze is for, and least and most of it for others
-_PUSH = 3.0  # m/s^2 in every direction that a grasp must bear while it is carried
 _EXPECTED_FRICTION = 0.8
 _SAME = (0.006, 0.1)  # m, rad between palms: about what a wrist and a camera err by
 
@@ -146,7 +144,7 @@ def _judged(segment: Segment, scene: Scene, c: np.ndarray, energy: float, start:
     force = balance.force * min(1.0, config.largest_force / max(most, 1e-9))
     J = contact_jacobian(segment.body, segment.pose, tips, places)
     held = stability(
-        J, arms, normals, force, joint_compliance(hand, config.stiffness), _loads(segment),
+        J, arms, normals, force, joint_compliance(hand, config.stiffness), segment.loads,
         friction=_EXPECTED_FRICTION, size=segment.size,
     )  # fmt: skip
     grasp = Grasp(
@@ -159,15 +157,6 @@ def _judged(segment: Segment, scene: Scene, c: np.ndarray, energy: float, start:
 def _share_of_squeeze(mass: float) -> float:
     """What of the wanted squeeze suits an object: a light one is turned over by what a heavy one needs."""
     return float(np.clip(math.sqrt(mass / _USUAL), *_SHARES))
-
-
-def _loads(segment: Segment) -> Float[np.ndarray, "m 6"]:
-    """Weight as the object is turned on its way, and pushes while it stands upright; N and Nm."""
-    frames = np.linspace(segment.lift, len(segment) - 1, 4).astype(int)
-    weight = -GRAVITY * segment.mass * segment.T_world_object[frames, 2, :3]
-    push = _PUSH * segment.mass * np.concatenate([np.eye(3), -np.eye(3)])
-    force = np.concatenate([weight, weight[0] + push])
-    return np.concatenate([force, np.zeros_like(force)], axis=1)
 
 
 def features(segment: Segment, grasp: Grasp) -> dict[str, float]:

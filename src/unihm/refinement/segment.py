@@ -15,12 +15,14 @@ from unihm.refinement.frame import Scene
 from unihm.refinement.workspace import Workspace
 from unihm.schema.motion import HandMotion
 
+GRAVITY = 9.81  # m/s^2
 LIFTED = 0.03  # m: there the hand has closed; the last frame at rest catches half-closed ones (FACTS 8)
 LEAST_POINTS = 20  # fewer are not a shape
 _PAD_RADIUS = 8e-3  # m, of the part of the surface that a pad touches
 _OPEN = 0.1  # length of the mean normal, from which on a cloud does not close
 _THIN = 0.25  # of the radius: a solid whose surface faces away from its middle by less, on average, is a shell
 _FLAT = 0.95  # length of the mean normal there: a can of 7 cm across is flat enough, an edge is not
+_PUSH = 3.0  # m/s^2 in every direction that a grasp must bear while it is carried
 _LIGHTEST, _HEAVIEST = 0.03, 1.0  # kg that are assumed of any object
 
 
@@ -103,6 +105,15 @@ class Segment(Workspace):
         return float(np.clip(self.config.density * self._hull[1], _LIGHTEST, _HEAVIEST))
 
     @cached_property
+    def loads(self) -> Float[np.ndarray, "m 6"]:
+        """Assumed weight as the object is turned on its way, and with pushes while it stands upright; N and Nm."""
+        frames = np.linspace(self.lift, len(self) - 1, 4).astype(int)
+        weight = -GRAVITY * self.mass * self.T_world_object[frames, 2, :3]
+        push = _PUSH * self.mass * np.concatenate([np.eye(3), -np.eye(3)])
+        force = np.concatenate([weight, weight[0] + push])
+        return np.concatenate([force, np.zeros_like(force)], axis=1)
+
+    @cached_property
     def size(self) -> float:
         """Root of the mean squared distance of the surface from the centre, m."""
         return float(np.sqrt(((self.points - self.centre) ** 2).sum(axis=1).mean()))
@@ -119,10 +130,9 @@ class Segment(Workspace):
 
     def flatness(self, places: Float[np.ndarray, "k 3"]) -> float:
         """Least length of the mean normal around places of the object: 1 on a face, less at edges and corners."""
-        near = (((places[:, None] - self.points) ** 2).sum(axis=2) < _PAD_RADIUS**2).astype(float)
-        around = near.sum(axis=1)
-        length = np.linalg.norm(near @ self.normals, axis=1) / np.maximum(around, 1)
-        return float(np.where(around > 0, length, 1.0).min())
+        near = self._tree.query_ball_point(places, _PAD_RADIUS)
+        means = [self.normals[group].sum(axis=0) / len(group) for group in near if group]
+        return float(np.linalg.norm(means, axis=1).min(initial=1.0)) if means else 1.0
 
     @cached_property
     def _tree(self) -> KDTree:
