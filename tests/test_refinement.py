@@ -11,6 +11,7 @@ import torch
 
 from unihm.hands.hand import HandModel, list_hands, load_hand
 from unihm.refinement import CausalRefinement, RefinementConfig, refine, refinements
+from unihm.refinement.workspace import Workspace
 from unihm.schema.motion import HandMotion
 from unihm.simulation.solid_object import object_of_mesh
 from unihm.simulation.tasks import run
@@ -166,6 +167,21 @@ def test_without_more_time_frames_are_kept(small):
     assert len(refined) == len(motion)
     assert report.frame_of == tuple(float(t) for t in range(len(motion)))
     assert len(report.grasp_fingers) >= 2
+
+
+def test_noisy_clouds_are_smoothed_and_the_report_says_how_noisy_they_are(small):
+    hand, motion = small
+    assert motion.object_points is not None
+    assert refine(motion, hand.description)[1].cloud_noise_mm < 0.6
+    error = 3e-3 * np.random.default_rng(1).normal(size=motion.object_points.shape)
+    noisy = motion.replace(object_points=motion.object_points + error)
+    assert 1.5 < refine(noisy, hand.description)[1].cloud_noise_mm < 4.0
+
+    def off(config: RefinementConfig) -> float:
+        space = Workspace(hand.description, noisy.object_points, noisy.object_normals, config)
+        return float(np.abs(((space.points - motion.object_points) * motion.object_normals).sum(axis=1)).mean())
+
+    assert off(RefinementConfig()) < 0.5 * off(RefinementConfig(smooth=False))
 
 
 def test_other_grasps_of_the_same_motion(small):

@@ -77,6 +77,55 @@ def test_farthest_points_spread_and_repeat_with_the_seed():
         point_cloud.farthest_point_indices(np.zeros((5, 3)), 6)
 
 
+def sphere(count: int, radius: float = 0.04, seed: int = 0):
+    normals = np.random.default_rng(seed).normal(size=(count, 3))
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    return radius * normals, normals
+
+
+def box(half: np.ndarray, count: int, seed: int = 0):
+    """Points of a box's faces by area, their outward normals."""
+    rng = np.random.default_rng(seed)
+    area = np.repeat(half.prod() / half, 2)
+    face = rng.choice(6, size=count, p=area / area.sum())
+    axis, sign = face // 2, 2.0 * (face % 2) - 1
+    points, normals = rng.uniform(-1, 1, (count, 3)) * half, np.zeros((count, 3))
+    points[np.arange(count), axis], normals[np.arange(count), axis] = sign * half[axis], sign
+    return points, normals
+
+
+@pytest.mark.parametrize("noise", [1e-3, 3e-3])
+def test_noise_is_told_and_taken_out_without_shrinking(noise):
+    points, normals = sphere(2000)
+    assert point_cloud.noise_of(points, normals) < 0.1e-3
+    noisy = points + noise * np.random.default_rng(1).normal(size=points.shape)
+    found = point_cloud.noise_of(noisy, normals)
+    assert 0.6 * noise < found < 1.2 * noise
+    off = np.linalg.norm(point_cloud.smoothed(noisy, normals, 2.5 * found), axis=1) - 0.04
+    assert np.abs(off).mean() < 0.35 * noise
+    assert abs(off.mean()) < 0.12 * noise
+
+
+def test_smoothing_keeps_a_boxs_edges():
+    half = np.array([0.03, 0.045, 0.06])
+    points, normals = box(half, 1500)
+    noisy = points + 4e-3 * np.random.default_rng(1).normal(size=points.shape)
+    smooth = point_cloud.smoothed(noisy, normals, 0.01)
+
+    def out(x: np.ndarray) -> np.ndarray:  # beyond the box
+        return np.linalg.norm(np.maximum(np.abs(x) - half, 0), axis=1)
+
+    assert np.percentile(out(smooth), 95) < 0.4 * np.percentile(out(noisy), 95)
+    edge = np.abs(smooth[normals[:, 2] == 1][:, :2]).max(axis=0)
+    assert (edge > half[:2] - 4e-3).all()  # and it has not become smaller
+
+
+def test_noise_of_what_has_no_neighbours_is_none():
+    points, normals = np.eye(3), np.eye(3)
+    assert point_cloud.noise_of(points, normals) == 0.0
+    np.testing.assert_array_equal(point_cloud.smoothed(points, normals, 0.01), points)
+
+
 def test_one_point_per_voxel():
     points = np.array([[0.1, 0.1, 0.1], [0.2, 0.3, 0.4], [1.5, 0, 0], [-0.5, 0, 0], [1.1, 0.2, 0.9]])
     np.testing.assert_array_equal(point_cloud.voxel_indices(points, 1.0), [0, 2, 3])

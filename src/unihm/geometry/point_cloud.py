@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,12 @@ from scipy.spatial import KDTree
 
 _RANSAC_TRIALS = 400  # finds a plane that holds a fifth of the points with probability 0.96, a third: 1 - 3e-7
 _RANSAC_POINTS = 4000  # trials are scored on at most this many points; the final fit uses all
+_NEAREST, _WIDE = 9, 64  # neighbours, the point itself included, that tell the noise, and that smooth it
+_ALIKE = 0.7  # cosine between normals of neighbours on one face
+_OPPOSITE = -0.5  # cosine below which they are two sides of a wall
+_BESIDE, _EDGE = 6, 0.02  # neighbours across an edge that are asked, and how far away they may be, m
+_ROUNDS = 2  # of smoothing: the second one knows its neighbours better
+_TO_SIGMA = 1.4826  # of a normal distribution, by its median absolute deviation
 
 
 @dataclass(frozen=True)
@@ -175,3 +182,80 @@ def resample(
         part = rng.choice(len(points), min(len(points), 16 * count), replace=False)
         index = part[farthest_point_indices(points[part], count, seed)]
     return points[index], normals[index]
+
+
+def noise_of(points: Float[np.ndarray, "n 3"], normals: Float[np.ndarray, "n 3"]) -> float:
+    """Standard deviation of the points along their normals, m, from how nearest neighbours differ.
+
+    Neighbours on a surface, also a curved one, lie across the mean of their normals: what they differ by along it is
+    noise (or an edge, where normals differ too much to be asked). Underestimates by a third where the noise is larger
+    than the points' spacing, as nearest neighbours are then chosen for being alike.
+
+    Args:
+        points: On a surface, m.
+        normals: Unit normals, whose side does not matter as long as neighbours agree.
+    """
+    height, same, _ = _heights(points, normals, _NEAREST)
+    if not same[:, 1:].any():
+        return 0.0
+    return float(_TO_SIGMA * np.median(np.abs(height[:, 1:])[same[:, 1:]]) / math.sqrt(2))
+
+
+def smoothed(
+    points: Float[np.ndarray, "n 3"], normals: Float[np.ndarray, "n 3"], width: float
+) -> Float[np.ndarray, "n 3"]:
+    """Points moved along their normals to where their neighbours have the surface, and back to edges they stick out of.
+
+    Neighbours count by their distance along the surface, those that face another way not at all. Heights are measured
+    along the mean of two normals, which on a sphere is exact: curved surfaces do not shrink.
+
+    Args:
+        points: On a surface, m.
+        normals: Unit normals; they stay.
+        width: Standard deviation of the neighbours' weights, m.
+    """
+    for _ in range(_ROUNDS):
+        height, same, squared = _heights(points, normals, _WIDE)
+        weight = same * np.exp(-0.5 * np.maximum(squared - height**2, 0.0) / width**2)
+        points = points + normals * ((weight * height).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-9))[:, None]
+    return _within_edges(points, normals)
+
+
+def _within_edges(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
+    """Points beyond a convex edge moved back to the face behind it.
+
+    At a convex edge the points of each face lie below the plane of the other. Where a point lies above that of its
+    neighbours across the edge, and they below its own, it is noise along the surface that took it there.
+    """
+    away, near = _neighbours(points, _WIDE)
+    across = points[:, None] - points[near]
+    alike = np.einsum("nki,ni->nk", normals[near], normals)
+    other = (alike < _ALIKE) & (alike > _OPPOSITE) & (away < _EDGE)
+    other &= np.cumsum(other, axis=1) <= _BESIDE
+    rows = other.sum(axis=1) >= _BESIDE // 2
+    if not rows.any():
+        return points
+    above, below = np.einsum("nki,nki->nk", across, normals[near]), -np.einsum("nki,ni->nk", across, normals)
+    above, below = (np.nanmedian(np.where(other, h, np.nan)[rows], axis=1) for h in (above, below))
+    normal = np.einsum("nk,nki->ni", other, normals[near])[rows]
+    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
+    moved = points.copy()
+    moved[rows] -= np.where((above > 0) & (below < 0), above, 0.0)[:, None] * normal
+    return moved
+
+
+def _heights(points: np.ndarray, normals: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each point's nearest neighbours, itself among them: height along the mean of the normals, whether they face
+    the same way, and squared distance.
+    """
+    away, near = _neighbours(points, count)
+    across = points[near] - points[:, None]
+    height = 0.5 * np.einsum("nki,nki->nk", normals[near] + normals[:, None], across)
+    same = np.einsum("nki,ni->nk", normals[near], normals) > _ALIKE
+    return height, same, away**2
+
+
+def _neighbours(points: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Distances and indices (n, k) of each point's nearest, itself first; k is the count, or less of small clouds."""
+    away, near = KDTree(points).query(points, k=min(count, len(points)))
+    return np.reshape(away, (len(points), -1)), np.reshape(near, (len(points), -1))

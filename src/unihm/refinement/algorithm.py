@@ -101,6 +101,7 @@ def _report(segment: Segment, refined: Refined, mode: str, seconds: float) -> Re
         grasp_fingers=() if grasp is None else tuple(segment.hand.fingers[k] for k in grasp.tips),
         grasps_tried=refined.tried,
         imbalance=None if grasp is None else round(grasp.imbalance, 4),
+        cloud_noise_mm=round(1e3 * segment.noise, 2),
         contact_mm_before=contact_before,
         contact_mm_after=contact_after,
         penetration_mm_before=depth_before,

@@ -63,6 +63,8 @@ class RefinementConfig:
     """Bound of each coordinate of the palm's correction, m."""
     largest_turn: float = 0.8
     """Bound of each coordinate of the palm's turn, rad."""
+    smooth: bool = True
+    """Smooth clouds that are noisy."""
     grid_reach: float = 0.05
     """How far from the object its distance is known, m."""
 
@@ -131,6 +133,8 @@ class RefinementReport:
     """Joint mode: candidates that were judged."""
     imbalance: float | None
     """Joint mode: what is left of sum and moment of the fingertips' forces, as a share of all normal forces."""
+    cloud_noise_mm: float
+    """Estimated noise of the object's cloud along its normals; above 0.6 mm it is smoothed before use."""
     contact_mm_before: dict[str, float]
     """Mean distance of the fingertips that touch from the surface, mm, by phase."""
     contact_mm_after: dict[str, float]

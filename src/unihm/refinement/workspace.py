@@ -8,11 +8,15 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float
 
+from unihm.geometry.point_cloud import noise_of, smoothed
 from unihm.hands.description import HandDescription
 from unihm.refinement.body import PALM, Body, Pose, coarse_body, make_body, make_pose, place
 from unihm.refinement.config import RefinementConfig, StateSigma
 from unihm.refinement.frame import Scene, System, Terms, deepest, energy, make_system, minimize
 from unihm.refinement.surface_grid import SurfaceGrid, make_grid
+
+_NOISY = 0.6e-3  # m: clouds of meshes, edges and all, are taken to have at most 0.4 mm
+_SMOOTH = 2.5  # times the noise is how wide it is smoothed
 
 
 class Workspace:
@@ -42,6 +46,9 @@ class Workspace:
         """
         self.hand, self.config = hand, config
         self.points, self.normals = points.astype(np.float64), normals.astype(np.float64)
+        self.noise = noise_of(self.points, self.normals)
+        if config.smooth and self.noise > _NOISY:
+            self.points = smoothed(self.points, self.normals, _SMOOTH * self.noise)
         self.grid: SurfaceGrid = make_grid(self.points, self.normals, config.grid_reach)
         self.body: Body = make_body(hand, config.clearance)
         self.coarse: Body = coarse_body(hand, config.clearance)
