@@ -7,7 +7,8 @@ where they are within 3 cm of it. Each is moved to the least of ``E(x) / sigma_c
 sigma_gen^2``, the object being its cloud with noise of 0 to 10 mm on every point, and E one of
 
 - ``plane``: f of Eq. 12 of the distance to the plane at the nearest point (Eqs. 11 and 12 of the paper);
-- ``planes``: the same with the largest of four planes' distances, which is what `unihm refine` evaluates;
+- ``planes``: the same with the largest of four planes' distances;
+- ``smoothed``: ``planes`` of the smoothed cloud, which is what `unihm refine` evaluates;
 - ``euclidean``: half the squared distance to the nearest point.
 
 Then it is measured against the true mesh. Recordings are of `release/validation`, three draws of noise each. Normals
@@ -33,10 +34,11 @@ from unihm.geometry.signed_distance import CloudDistance
 from unihm.kinematics.keypoints import TIPS
 from unihm.refinement.config import PLANES, RefinementConfig
 from unihm.refinement.frame import contact_root
+from unihm.refinement.workspace import smoothed_if_noisy
 from unihm.schema.episode import Episode
 from unihm.simulation.ycb import LEANING, ycb_mesh
 
-KERNELS = ("plane", "planes", "euclidean")
+KERNELS = ("plane", "planes", "smoothed", "euclidean")
 NOISES = (0.0, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0)  # mm
 _DRAWS, _STEPS = 3, 40
 _LIFTED, _NEAR = 0.03, 0.03  # m
@@ -76,6 +78,11 @@ def optimised(
     return x
 
 
+def seen_by(kernel: str, points: Float[np.ndarray, "n 3"], normals: Float[np.ndarray, "n 3"]) -> CloudDistance:
+    """The cloud as a kernel has it."""
+    return CloudDistance(smoothed_if_noisy(points, normals)[0] if kernel == "smoothed" else points, normals)
+
+
 def tips_of(episode: Episode) -> Float[np.ndarray, "k 3"]:
     """Recorded fingertips near the object, in its frame, m."""
     T = episode.T_world_object
@@ -100,15 +107,14 @@ def measure(episodes: list[Episode], models: Path, config: RefinementConfig) -> 
         mesh = true_object(ycb_mesh(models, episode.object_name), episode.mirrored)
         tips = tips_of(episode)
         points, normals = episode.object_points.astype(np.float64), episode.object_normals.astype(np.float64)
-        clean = {kernel: optimised(tips, CloudDistance(points, normals), kernel, config) for kernel in KERNELS}
+        clean = {kernel: optimised(tips, seen_by(kernel, points, normals), kernel, config) for kernel in KERNELS}
         for noise in NOISES:
             for draw in range(_DRAWS if noise else 1):
                 noisy = points + 1e-3 * noise * noise_of(number, draw, len(points))
                 for kind in ("given", "estimated"):
                     n = normals if kind == "given" else _facing(estimate_normals(noisy), normals)
-                    cloud = CloudDistance(noisy, n)
                     for kernel in KERNELS:
-                        x = optimised(tips, cloud, kernel, config)
+                        x = optimised(tips, seen_by(kernel, noisy, n), kernel, config)
                         found.setdefault((kernel, kind, noise), []).append(1e3 * mesh.query(x)[0])
                         moved.setdefault((kernel, kind, noise), []).append(
                             1e3 * np.linalg.norm(x - clean[kernel], axis=1)
@@ -143,8 +149,8 @@ def draw(rows: list[dict], episode: Episode, config: RefinementConfig, path: Pat
     tips = tips_of(episode)
     figure = Figure(figsize=(15, 8), layout="constrained")
     grid = figure.add_gridspec(2, 3)
-    for column, kernel in enumerate(("planes", "euclidean")):
-        x = optimised(tips, CloudDistance(noisy, normals), kernel, config)
+    for column, kernel in enumerate(("smoothed", "euclidean")):
+        x = optimised(tips, seen_by(kernel, noisy, normals), kernel, config)
         for row, cloud in enumerate((noisy, points)):
             axis = figure.add_subplot(grid[row, column], projection="3d")
             axis.scatter(*(1e3 * cloud.T), s=6, color="tab:blue", alpha=0.6)

@@ -19,6 +19,14 @@ _NOISY = 0.6e-3  # m: clouds of meshes, edges and all, are taken to have at most
 _SMOOTH = 2.5  # times the noise is how wide it is smoothed
 
 
+def smoothed_if_noisy(
+    points: Float[np.ndarray, "n 3"], normals: Float[np.ndarray, "n 3"]
+) -> tuple[Float[np.ndarray, "n 3"], float]:
+    """The cloud that is refined on, m, and the noise that the given one has, m."""
+    noise = noise_of(points, normals)
+    return (smoothed(points, normals, _SMOOTH * noise) if noise > _NOISY else points), noise
+
+
 class Workspace:
     """A hand beside an object.
 
@@ -46,9 +54,9 @@ class Workspace:
         """
         self.hand, self.config = hand, config
         self.points, self.normals = points.astype(np.float64), normals.astype(np.float64)
-        self.noise = noise_of(self.points, self.normals)
-        if config.smooth and self.noise > _NOISY:
-            self.points = smoothed(self.points, self.normals, _SMOOTH * self.noise)
+        smooth, self.noise = smoothed_if_noisy(self.points, self.normals)
+        if config.smooth:
+            self.points = smooth
         self.grid: SurfaceGrid = make_grid(self.points, self.normals, config.grid_reach)
         self.body: Body = make_body(hand, config.clearance)
         self.coarse: Body = coarse_body(hand, config.clearance)
