@@ -55,6 +55,13 @@ def test_a_success_with_all_files(capsys, tmp_path, grab):
     assert sheet.stat().st_size > 5000
 
 
+def test_a_mesh_in_millimetres(capsys, tmp_path, grab):
+    mesh = _mesh(tmp_path / "box.obj", 1000)
+    assert "a scale of 0.001" in refused(capsys, grab, "--object", mesh)
+    status, text, _ = run(capsys, grab, "--object", mesh, "--scale", 0.001, "--mass", 0.1, "--json")
+    assert (status, json.loads(text)["success"]) == (0, True)
+
+
 def test_a_recorded_object_that_tilts_comes_to_rest_first(capsys, tmp_path):
     motion = box_grab()
     tilt = np.eye(4)

@@ -248,7 +248,7 @@ def test_a_hollow_ball_inside_out_keeps_its_cavity():
 
 def test_millimetres_are_asked_about_not_guessed(tmp_path):
     path = brick(tmp_path, extents=(50, 80, 60))
-    with pytest.raises(ValueError, match=r"is 80 m long\. If it is in millimetres, give scale=0\.001"):
+    with pytest.raises(ValueError, match=r"is 80 m long\. If it is in millimetres, give a scale of 0\.001"):
         load_object(path, mass=0.2)
     assert load_object(path, mass=0.2, scale=0.001).volume == pytest.approx(0.05 * 0.08 * 0.06)
 

@@ -21,6 +21,7 @@ def simulate(
     *,
     task: str = "grab",
     object: Path | None = None,
+    scale: float = 1.0,
     mass: float | None = None,
     fixture: str | None = None,
     fixture_pose: tuple[float, float, float] | None = None,
@@ -48,6 +49,7 @@ def simulate(
         task: grab, place, pull, push, open or close. Pull and push slide the object over the table, or move a drawer
             with --fixture drawer; open and close move a door, or a lid with --fixture lid.
         object: The object's mesh in its own frame, m; default: the convex hull of the motion's own cloud.
+        scale: Metres a unit of the object's mesh, such as 0.001 where it is in millimetres.
         mass: Of the object, kg; default: 500 kg/m^3.
         fixture: drawer, door or lid; shut where it is to be opened, wide open where it is to be shut.
         fixture_pose: Where it stands: X Y in m, and its yaw in degrees; default: where the motion has its object first,
@@ -81,7 +83,7 @@ def simulate(
         if path is not None:
             check_writable(path.parent)
     placed = None if kind is None else _fixture(kind, name, source, fixture_pose)
-    solid = None if placed is not None else _object(source, object, mass)
+    solid = None if placed is not None else _object(source, object, scale, mass)
     if at_rest:
         source = _at_rest(source, solid)
     trial = prepare(
@@ -160,13 +162,13 @@ def _task(task: str, fixture: str | None) -> tuple[str, str | None]:
     return (task, fixture) if fixture is not None else ("slide" if task in ("pull", "push") else task, None)
 
 
-def _object(source: HandMotion, path: Path | None, mass: float | None) -> SolidObject:
+def _object(source: HandMotion, path: Path | None, scale: float, mass: float | None) -> SolidObject:
     import numpy as np
 
     from unihm.simulation.solid_object import load_object, object_of_mesh
 
     if path is not None:
-        return load_object(path, mass=mass)
+        return load_object(path, mass=mass, scale=scale)
     if source.object_points is None:
         raise ValueError("The motion carries no object cloud; give the object's mesh with --object.")
     no_faces = np.zeros((0, 3), dtype=np.int64)

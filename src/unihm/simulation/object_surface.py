@@ -135,7 +135,7 @@ def _check_size(vertices: np.ndarray, what: str) -> None:
         raise ValueError(f"{what} has {len(vertices)} points; a body needs at least 4 that are not in one plane.")
     extent = float(np.ptp(vertices, axis=0).max())
     if LONGEST < extent < _MILLIMETRES:
-        raise ValueError(f"{what} is {extent:.4g} m long. If it is in millimetres, give scale=0.001.")
+        raise ValueError(f"{what} is {extent:.4g} m long. If it is in millimetres, give a scale of 0.001.")
     if not SHORTEST <= extent < _MILLIMETRES:
         raise ValueError(f"{what} is {extent:.3g} m long; expected {SHORTEST} to {LONGEST} m. Is the scale right?")
     centred = vertices - vertices.mean(axis=0)
