@@ -38,7 +38,7 @@ def store(tmp_path):
 @pytest.fixture
 def as_it_is(monkeypatch):
     """Refinement that leaves a motion as it is: the tests know what scripted grasps bear."""
-    monkeypatch.setattr(checking, "refine", lambda motion, hand, **_: (motion, None))
+    monkeypatch.setattr(checking, "refinements", lambda motion, hand, count, **_: [(motion, None)])
 
 
 def run_store(store, refining, models, **options):

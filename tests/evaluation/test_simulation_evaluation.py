@@ -267,15 +267,14 @@ def one_batch(store, options, follow, repeat) -> TrialBatch:
 def test_refinement_sees_the_noisy_cloud(store, monkeypatch):
     clouds = {}
 
-    def refine(motion, hand, **options):
-        assert hand.name == "panda"
-        assert options == {"mode": "toy"}
+    def refinements(motion, hand, count, **options):
+        assert (hand.name, count, options) == ("panda", 1, {"mode": "toy"})
         clouds.setdefault(motion.source, []).append(motion.object_points)
         if motion.source == "made/2":
             raise ValueError("it cannot be done")
-        return motion, None
+        return [(motion, None)]
 
-    monkeypatch.setattr("unihm.refinement.refine", refine)
+    monkeypatch.setattr("unihm.refinement.refinements", refinements)
     toy = {"toy": {"mode": "toy"}}
     monkeypatch.setattr(variants, "REFINEMENTS", toy)
     monkeypatch.setattr(simulated_trials, "REFINEMENTS", toy)
