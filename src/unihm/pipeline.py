@@ -29,7 +29,7 @@ from unihm.schema.episode import Episode
 from unihm.schema.motion import HandMotion, MotionTokens
 from unihm.schema.plan import Plan
 from unihm.schema.scene import PerceivedScene, Scene
-from unihm.simulation.trying import Trying
+from unihm.simulation.trying import GRASPS, Trying
 from unihm.tokenizer.tokenizer import Tokenizer, load_tokenizer
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class Pipeline:
             thing = perceived_of_cloud(plan.object_points, plan.object_normals, plan.T_world_object[0])
         samples = self._samples(temperature) and trying.candidates > 1
         seeds = range(seed, seed + (trying.candidates if samples else 1))
-        grasps = 1 if samples else trying.candidates
+        grasps = 1 if samples else min(trying.candidates, GRASPS)
         made = [self._make(plan, hand, start, temperature, one, grasps, watch) for one in seeds]
         tokens, generated, refined = made[0]
         motion, refinement = refined[0]
@@ -174,6 +174,7 @@ class Pipeline:
                     motions,
                     thing,
                     TASK_OF_VERB[plan.task],
+                    families=len(motions) if samples else len(refined),
                     criterion=trying.criterion,
                     hand=hand.description,
                     workers=trying.workers,

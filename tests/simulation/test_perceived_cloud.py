@@ -13,6 +13,7 @@ from scripted_motions import BOX, box_grab
 from unihm.assets import scene_folder
 from unihm.perception.base import PERCEPTIONS
 from unihm.perception.scene_files import load_scene
+from unihm.simulation.candidates import Attempt
 from unihm.simulation.choice import check_choice, choose, perceived_of_motion, perceived_of_scene, why
 from unihm.simulation.constants import ASSUMED_DENSITY
 from unihm.simulation.object_surface import is_closed
@@ -127,14 +128,17 @@ def test_the_motions_own_cloud_is_what_candidates_are_tried_on():
 
 
 def test_the_reason_of_a_choice():
-    def outcome(progress: float, margin: float = 0.0) -> Outcome:
-        good = progress == 1
-        return Outcome(success=good, reason="" if good else "slipped", measures={}, progress=progress, margin=margin)
+    def attempt(progress: float, held: float = 0.0) -> Attempt:
+        reason = "" if held else "slipped"
+        return Attempt(
+            outcome=Outcome(success=held > 0, reason=reason, measures={}, progress=progress, margin=0.0), held=held
+        )
 
-    assert why(0, [outcome(0.4)]) == "There was no other."
-    assert why(1, [outcome(0.4), outcome(0.7)]) == (
+    assert why(0, [attempt(0.4)]) == "There was no other."
+    assert why(1, [attempt(0.4), attempt(0.7)]) == (
         "None of 2 succeeded on the perceived object; this one came nearest (70 %, slipped)."
     )
-    assert why(1, [outcome(1.0, 0.1), outcome(1.0, 0.4), outcome(0.2)]) == (
-        "2 of 3 succeeded on the perceived object; this one stayed farthest inside the limits."
+    assert why(1, [attempt(0.4), attempt(1.0, 1 / 3)]) == "Of 2 it alone succeeded on the perceived object."
+    assert why(1, [attempt(1.0, 1 / 3), attempt(1.0, 2 / 3), attempt(0.2)]) == (
+        "2 of 3 succeeded on the perceived object; of the assumed masses and frictions, this one held with 2 of 3."
     )

@@ -201,6 +201,7 @@ def refine(
     from unihm.refinement import MODES, RefinementConfig, refinements
     from unihm.registry import unknown_name
     from unihm.schema.motion import HandMotion
+    from unihm.simulation.trying import GRASPS
 
     if mode not in MODES:
         raise unknown_name("--mode", mode, MODES)
@@ -224,7 +225,7 @@ def refine(
         thing = perceived_of_motion(source)
         check_choice(source, thing, tasks[task], criterion)
     hand = describe_hand(source.hand)
-    found = refinements(source, hand, candidates, mode=mode, config=RefinementConfig(timing=timing))
+    found = refinements(source, hand, min(candidates, GRASPS), mode=mode, config=RefinementConfig(timing=timing))
     refined, figures = found[0]
     facts: dict[str, Any] = {**vars(figures)}
     if thing is not None:
@@ -239,6 +240,7 @@ def refine(
                 motions,
                 thing,
                 tasks[task],
+                families=len(found),
                 criterion=criterion,
                 workers=workers,
                 progress=lambda done: bar.update(done - bar.n),

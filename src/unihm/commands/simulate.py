@@ -229,10 +229,11 @@ def _best(
     height = trial.world.table_height
     perceived = perceive(solid, trial.T_world_object, camera, seed=seed, table_height=height)
     with tqdm(desc="candidates", total=count, unit="motion", disable=None, delay=2) as bar:
-        best, outcomes = best_of(
+        best, attempts = best_of(
             motions,
             perceived,
             task,
+            families=1,
             criterion=criterion,
             friction=friction,
             table_height=height,
@@ -242,9 +243,9 @@ def _best(
     return trial.of_other(motions[best]), {
         "candidates": count,
         "chosen": best,
-        "perceived_successes": sum(outcome.success for outcome in outcomes),
-        "perceived_success": outcomes[best].success,
-        "perceived_reason": outcomes[best].reason,
+        "perceived_successes": sum(attempt.outcome.success for attempt in attempts),
+        "perceived_success": attempts[best].outcome.success,
+        "perceived_reason": attempts[best].outcome.reason,
     }
 
 

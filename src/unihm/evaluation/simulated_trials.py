@@ -4,7 +4,7 @@ Everything here runs in a worker and depends on nothing but its batch, so that a
 
 - The true object is read by the judge, and by `perceive`, which shows planning an image of it.
 - ``best of N`` refines on the perceived cloud with several grasps, varies them and tries all N on the perceived object,
-  at the usual friction and with the hand's own solids: the choice is made without knowing the trial.
+  with the hand's own solids (`simulation.candidates.best_of`): the choice is made without knowing the trial.
 - Recorded poses of a resting object are millimetres off: every motion is moved with the object to where it comes to
   rest (`simulation.resting`), as if it had been planned for the object that is seen there.
 - Noise, perception and candidates are drawn from the recording, the repeat and the run's seed alone: every hand,
@@ -29,7 +29,7 @@ from unihm.evaluation.trials import CRASHED, OFFICIAL, REFUSED, TrialBatch, Tria
 from unihm.evaluation.variants import REFINEMENTS, Variant, executable
 from unihm.hands.description import HandDescription, describe_hand
 from unihm.schema.motion import HandMotion
-from unihm.simulation.candidates import best_of, candidates
+from unihm.simulation.candidates import Attempt, best_of, candidates, most_robust
 from unihm.simulation.perceived import Perceived, perceive
 from unihm.simulation.resting import moved_to, resting_pose
 from unihm.simulation.rollout import Rollout
@@ -37,6 +37,7 @@ from unihm.simulation.solid_object import SolidObject
 from unihm.simulation.tabletop import look_at, tabletop_camera
 from unihm.simulation.tasks import TASKS, Outcome, Trial, measuring, prepare, scatter
 from unihm.simulation.tasks.setting import Setting
+from unihm.simulation.trying import GRASPS
 from unihm.simulation.ycb import load_ycb
 
 _CAMERA = (0.85, 45.0)  # m from the object, degrees down: where DexYCB's cameras are, as for `unihm simulate`
@@ -102,7 +103,7 @@ class _Recording:
             (base, way): max(v.candidates for v in variants if (v.base, v.refinement) == (base, way))
             for base, way in {(v.base, v.refinement) for v in variants}
         }
-        self._tried: dict[tuple, tuple[tuple[HandMotion, ...], tuple[Outcome, ...]]] = {}
+        self._tried: dict[tuple, tuple[tuple[HandMotion, ...], tuple[Attempt, ...], int]] = {}
 
     def motion(self, repeat: int, variant: Variant, cloud: float) -> tuple[HandMotion, dict[str, float]]:
         """The motion that is executed, and figures of how it came about."""
@@ -111,10 +112,14 @@ class _Recording:
         key = repeat, variant.base, variant.refinement, cloud
         if key not in self._tried:
             self._tried[key] = self._try(repeat, variant, cloud)
-        motions, outcomes = self._tried[key]
-        ranks = [outcome.rank for outcome in outcomes[: variant.candidates]]
-        chosen = ranks.index(max(ranks))
-        return motions[chosen], {"chosen": float(chosen), "perceived_success": float(outcomes[chosen].success)}
+        motions, attempts, families = self._tried[key]
+        chosen = most_robust(attempts[: variant.candidates], families)
+        attempt = attempts[chosen]
+        return motions[chosen], {
+            "chosen": float(chosen),
+            "perceived_success": float(attempt.outcome.success),
+            "perceived_held": attempt.held,
+        }
 
     def judged(
         self, motion: HandMotion, repeat: int, solids: str, friction: float, criteria: list[str]
@@ -174,8 +179,10 @@ class _Recording:
         noisy = motion.replace(object_points=motion.object_points + _MM * cloud * error)
         return [refined for refined, _ in refinements(noisy, self.hand, count, **REFINEMENTS[way])]
 
-    def _try(self, repeat: int, variant: Variant, cloud: float) -> tuple[tuple[HandMotion, ...], tuple[Outcome, ...]]:
-        """Candidates and how they did on the perceived object."""
+    def _try(
+        self, repeat: int, variant: Variant, cloud: float
+    ) -> tuple[tuple[HandMotion, ...], tuple[Attempt, ...], int]:
+        """Candidates, how they did on the perceived object, and how many families they are."""
         seen, motion = self._perceived(repeat), self._given(repeat, variant.base)
         T_object_world = np.linalg.inv(seen.T_world_object)
         motion = motion.replace(
@@ -184,17 +191,18 @@ class _Recording:
             object_normals=seen.normals @ T_object_world[:3, :3].T,
         )
         count = self._most[variant.base, variant.refinement]
-        refined = self._refined(motion, variant.refinement, repeat, cloud, count)
+        refined = self._refined(motion, variant.refinement, repeat, cloud, min(count, GRASPS))
         motions = candidates(refined, count, self._seed(repeat), hand=self.hand)
-        _, outcomes = best_of(
+        _, attempts = best_of(
             motions,
             seen,
             self.settings.task,
+            families=len(refined),
             criterion=self.settings.chosen_by,
             table_height=self.object.lowest(self._T_true(repeat)),
             hand=self.hand,
         )
-        return motions, outcomes
+        return motions, attempts, len(refined)
 
     def _perceived(self, repeat: int) -> Perceived:
         episode = self.batch.episode

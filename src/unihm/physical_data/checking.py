@@ -23,6 +23,7 @@ from unihm.simulation.constants import FRICTION, GRAB
 from unihm.simulation.resting import at_rest
 from unihm.simulation.solid_object import SolidObject
 from unihm.simulation.tasks import Outcome, run
+from unihm.simulation.trying import GRASPS
 
 FRICTIONS = (FRICTION, 0.65, 0.5, 0.4, 0.3)
 """Tried one after another, until one is too slippery; the first decides on success."""
@@ -149,7 +150,7 @@ class PhysicalRefining:
         motion = task.motion
         if motion.T_world_object is not None:
             motion = at_rest(motion, task.object)
-        refined = refinements(motion, hand, self.candidates, mode=self.mode, config=self.config)
+        refined = refinements(motion, hand, min(self.candidates, GRASPS), mode=self.mode, config=self.config)
         seed = seed_of(task.id, self.seed)
         variants = candidates([one for one, _ in refined], self.candidates, seed, hand=hand)
         # What is simulated is what will be read: a grasp at its limit may not survive the rounding of its numbers.

@@ -1,13 +1,14 @@
 """Several attempts at one motion, each simulated on the object as it was perceived, and the best of them kept.
 
 What is executed is chosen before anything is known of how it will go: `best_of` gets a `Perceived` object, whose shape
-is closed by a guess and whose mass is assumed, and has no argument that could take the true one.
+is closed by a guess and whose mass is assumed, and has no argument that could take the true one. Since all of that is
+guessed, what is kept is what goes well in several worlds, and with the hand a little beside its place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -22,6 +23,22 @@ from unihm.schema.motion import HandMotion
 from unihm.simulation import constants
 from unihm.simulation.perceived import Perceived
 from unihm.simulation.tasks.base import Outcome, run
+
+WORLDS = ((1.0, 1.0), (2.0, 1.0), (1.0, 0.625))
+"""Factors on the assumed mass and on friction with which candidates are tried; the first pair changes nothing.
+
+Full bottles weigh twice the assumed density, and 0.8 becomes the lowest friction that is judged.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """What became of a candidate on the perceived object."""
+
+    outcome: Outcome
+    """In the first of `WORLDS`."""
+    held: float
+    """Share of `WORLDS` in which it succeeded; 0 where it failed in the first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,22 +99,22 @@ def best_of(
     perceived: Perceived,
     task: str,
     *,
+    families: int | None = None,
     criterion: str = "full",
     friction: float = constants.FRICTION,
     table_height: float | None = None,
     hand: HandDescription | None = None,
     workers: int = 1,
     progress: Callable[[int], object] | None = None,
-) -> tuple[int, tuple[Outcome, ...]]:
-    """Simulate each motion on the perceived object and say which went best.
-
-    Best is success, then progress, then margin (`Outcome.rank`); among equals the first.
+) -> tuple[int, tuple[Attempt, ...]]:
+    """Simulate each motion on the perceived object in all of `WORLDS`, and say which went best (`most_robust`).
 
     Args:
         motions: Candidates; what a motion itself carries of the object (its cloud) is not looked at, and its object
             path only as movement.
         perceived: What is known of the object.
         task: Key of `TASKS`; of those that handle an object.
+        families: See `most_robust`.
         criterion: See the task.
         friction: Sliding friction that is assumed.
         table_height: m; by default the perceived object's lowest point.
@@ -106,7 +123,7 @@ def best_of(
         progress: Told how many are done, whenever one is.
 
     Returns:
-        Index of the best, and all outcomes.
+        Index of the best, and what became of all.
 
     Raises:
         ValueError: There is no motion, or see `unihm.simulation.tasks.prepare`.
@@ -124,14 +141,30 @@ def best_of(
         table_height=table_height,
         hand=hand,
     )
-    outcomes = []
+    attempts = []
     with spread(attempt, min(workers, len(motions))) as tried:
-        for _, outcome in tried(motions):
-            outcomes.append(outcome)
+        for _, one in tried(motions):
+            attempts.append(one)
             if progress is not None:
-                progress(len(outcomes))
-    ranks = [outcome.rank for outcome in outcomes]
-    return ranks.index(max(ranks)), tuple(outcomes)
+                progress(len(attempts))
+    return most_robust(attempts, families), tuple(attempts)
+
+
+def most_robust(attempts: Sequence[Attempt], families: int | None = None) -> int:
+    """Index of the attempt that promises most.
+
+    That is the one that held in most worlds, on the mean of itself and its family; then the one that came farthest in
+    the first world; among equals the first, which is the most promising of `candidates`.
+
+    Args:
+        attempts: One per candidate; at least one.
+        families: Attempts i and i + `families` are variations of the same motion; by default each stands alone.
+    """
+    held = np.array([attempt.held for attempt in attempts])
+    count = len(attempts) if families is None else families
+    family = np.array([held[i % count :: count].mean() for i in range(len(attempts))])
+    merit = (held + family) / 2
+    return max(range(len(attempts)), key=lambda i: (round(merit[i], 9), attempts[i].outcome.progress, -i))
 
 
 def _attempt(
@@ -142,18 +175,23 @@ def _attempt(
     friction: float,
     table_height: float | None,
     hand: HandDescription | None,
-) -> Outcome:
-    outcome, _ = run(
-        task,
-        motion,
-        object=perceived.object,
-        T_world_object=perceived.T_world_object,
-        criterion=criterion,
-        friction=friction,
-        table_height=table_height,
-        hand=hand,
-    )
-    return outcome
+) -> Attempt:
+    outcomes: list[Outcome] = []
+    for mass_factor, friction_factor in WORLDS:
+        outcome, _ = run(
+            task,
+            motion,
+            object=replace(perceived.object, mass=mass_factor * perceived.object.mass),
+            T_world_object=perceived.T_world_object,
+            criterion=criterion,
+            friction=friction_factor * friction,
+            table_height=table_height,
+            hand=hand,
+        )
+        outcomes.append(outcome)
+        if not outcomes[0].success:
+            break
+    return Attempt(outcome=outcomes[0], held=sum(outcome.success for outcome in outcomes) / len(WORLDS))
 
 
 def _varied(motion: HandMotion, hand: HandDescription, sigma: CandidateSigma, seed: int, number: int) -> HandMotion:

@@ -11,11 +11,10 @@ import numpy as np
 from unihm.hands.description import HandDescription
 from unihm.schema.motion import HandMotion
 from unihm.schema.scene import PerceivedScene, Scene
-from unihm.simulation.candidates import best_of
+from unihm.simulation.candidates import WORLDS, Attempt, best_of
 from unihm.simulation.guessed_shape import DepthView
 from unihm.simulation.perceived import Perceived, perceived_of_cloud, perceived_of_view
 from unihm.simulation.tasks.base import TASKS
-from unihm.simulation.tasks.outcome import Outcome
 from unihm.simulation.tasks.setting import Setting
 
 TASK_OF_VERB = {"lift": "grab", "move": "place", "push": "slide"}
@@ -27,17 +26,19 @@ def choose(
     perceived: Perceived,
     task: str,
     *,
+    families: int | None = None,
     criterion: str = "full",
     hand: HandDescription | None = None,
     workers: int = 1,
     progress: Callable[[int], object] | None = None,
 ) -> tuple[int, dict[str, Any]]:
-    """Simulate motions on what is perceived and keep the best.
+    """Simulate motions on what is perceived and keep the most robust one.
 
     Args:
         motions: Candidates; one is simulated, too.
         perceived: What is known of the object.
         task: Key of `simulation.tasks.TASKS`; of those that handle an object.
+        families: See `simulation.candidates.most_robust`.
         criterion: See the task.
         hand: The motions' hand; by default the one that they name.
         workers: Processes.
@@ -50,28 +51,37 @@ def choose(
     Raises:
         ValueError: There is no motion, or see `unihm.simulation.tasks.prepare`.
     """
-    best, outcomes = best_of(
-        motions, perceived, task, criterion=criterion, hand=hand, workers=workers, progress=progress
+    best, attempts = best_of(
+        motions,
+        perceived,
+        task,
+        families=families,
+        criterion=criterion,
+        hand=hand,
+        workers=workers,
+        progress=progress,
     )
+    outcome = attempts[best].outcome
     facts = {
         "task": task,
         "criterion": criterion,
         "object": " ".join(perceived.object.repairs),
         "mass_kg": round(perceived.object.mass, 4),
-        "candidates": len(outcomes),
+        "candidates": len(attempts),
         "chosen": best,
-        "why": why(best, outcomes),
-        "success": outcomes[best].success,
-        "reason": outcomes[best].reason,
-        "successes": sum(outcome.success for outcome in outcomes),
+        "why": why(best, attempts),
+        "success": outcome.success,
+        "reason": outcome.reason,
+        "successes": sum(attempt.outcome.success for attempt in attempts),
         "outcomes": [
             {
-                "success": outcome.success,
-                "reason": outcome.reason,
-                "progress": round(outcome.progress, 4),
-                "margin": round(outcome.margin, 4),
+                "success": attempt.outcome.success,
+                "reason": attempt.outcome.reason,
+                "progress": round(attempt.outcome.progress, 4),
+                "margin": round(attempt.outcome.margin, 4),
+                "held": round(attempt.held, 4),
             }
-            for outcome in outcomes
+            for attempt in attempts
         ],
     }
     return best, facts
@@ -83,19 +93,22 @@ def check_choice(motion: HandMotion, perceived: Perceived, task: str, criterion:
     TASKS[task].of_motion(motion, setting)
 
 
-def why(best: int, outcomes: Sequence[Outcome]) -> str:
-    """One sentence on why a motion was preferred to the others, by the order of `Outcome.rank`."""
-    chosen, count = outcomes[best], len(outcomes)
-    good = sum(outcome.success for outcome in outcomes)
+def why(best: int, attempts: Sequence[Attempt]) -> str:
+    """One sentence on why a motion was preferred to the others (`simulation.candidates.most_robust`)."""
+    chosen, count = attempts[best], len(attempts)
+    good = sum(attempt.outcome.success for attempt in attempts)
     if count == 1:
         return "There was no other."
-    if good == 1:
+    if not good:
+        return (
+            f"None of {count} succeeded on the perceived object; this one came nearest "
+            f"({100 * chosen.outcome.progress:.0f} %, {chosen.outcome.reason})."
+        )
+    if good == 1 and chosen.outcome.success:
         return f"Of {count} it alone succeeded on the perceived object."
-    if good:
-        return f"{good} of {count} succeeded on the perceived object; this one stayed farthest inside the limits."
     return (
-        f"None of {count} succeeded on the perceived object; this one came nearest "
-        f"({100 * chosen.progress:.0f} %, {chosen.reason})."
+        f"{good} of {count} succeeded on the perceived object; of the assumed masses and frictions, this one held with "
+        f"{round(chosen.held * len(WORLDS))} of {len(WORLDS)}."
     )
 
 

@@ -11,6 +11,9 @@ from unihm.simulation.constants import GRAB
 CRITERIA = (*GRAB, "strict")
 """Of the tasks that plans lead to; which of them a task knows, it says itself."""
 
+GRASPS = 4
+"""How many grasps of one motion are worth trying; other candidates are variations of them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Trying:
