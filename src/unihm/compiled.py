@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -59,6 +60,13 @@ def inlined(function: Callable[..., Any]) -> Any:
 def counted(function: Callable[..., Any]) -> Any:
     """`compiled`, with references to arrays counted."""
     return compiled(function, counts=True)
+
+
+def tell_of_compiling(package: Path) -> None:
+    """Say on standard error that a package's loops are compiled first, where this machine has no code of them yet."""
+    folder = _code_folder(package)
+    if _can_cache(folder) and next(folder.rglob("*.nbc"), None) is None:
+        print(f"Compiling {package.name} for this machine, once; about half a minute.", file=sys.stderr, flush=True)
 
 
 @functools.cache

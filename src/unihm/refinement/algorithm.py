@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from unihm.compiled import tell_of_compiling
 from unihm.hands.description import HandDescription
 from unihm.refinement.causal import CausalRefinement
 from unihm.refinement.config import RefinementConfig, RefinementReport
@@ -67,6 +69,7 @@ def refinements(
     begin = time.perf_counter()
     if mode not in MODES:
         raise unknown_name("Mode", mode, MODES)
+    tell_of_compiling(Path(__file__).parent)
     segment = Segment(motion, hand, config or RefinementConfig())
     found = [_causal(segment)] if mode == "causal" else refine_joint(segment, count)
     seconds = time.perf_counter() - begin
