@@ -31,9 +31,6 @@ class RefinementConfig:
     inside_scale: float = 5e-3
     """1 / k of Eq. 12, m: depth from which piercing costs much more than a gap. (The paper's k = 1 without a unit
     is, in metres, no asymmetry at all at the size of a hand.)"""
-    gap: float = 0.5e-3
-    """Joint mode: distance from the cloud at which fingertips are drawn while they hold, m: planes through points of a
-    round or rough surface lie inside it by about as much, and the squeeze closes what is left."""
     sigma_pad: float = 4e-3
     """Distance of a touching fingertip's contact point from the surface, m: what touches shall be the pad."""
     sigma_clearance: float = 1e-3

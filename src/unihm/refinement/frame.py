@@ -27,7 +27,6 @@ class Terms(NamedTuple):
 
     contact: float
     inside: float  # k of Eq. 12, 1/m
-    gap: float  # m from the cloud at which a fingertip touches
     pad: float  # of a fingertip's contact point, which shall be what touches
     clearance: float
     table: float
@@ -191,7 +190,7 @@ def _touch(body, pose, grid, terms, k, weight, pad_weight, derive, H, g):
     touch[k, 0] = least
     if least >= terms.reach:
         return 0.0
-    root, slope = contact_root(least - terms.gap, terms.inside)
+    root, slope = contact_root(least, terms.inside)
     total = 0.5 * weight * root * root
     if derive:
         count = row_of(body, pose, k_pad, touch[k, 1], touch[k, 2], touch[k, 3], slope)

@@ -102,10 +102,10 @@ def find_grasps(segment: Segment, count: int = 1) -> list[Grasp]:
     for k, (grasp, _, _) in enumerate(found):
         if count == 1 or not any(_alike(grasp, found[other][0]) for other in different):
             different.append(k)
-    polished, off = [], terms._replace(gap=segment.config.gap)
+    polished = []
     for grasp, c, anchors in [found[k] for k in different[: max(_POLISHED, count)]]:
         _anchor(scene, anchors)
-        energy, _, _ = segment.minimize(scene, 0, c, zero, precision, off, _SEARCH, 2e-3)
+        energy, _, _ = segment.minimize(scene, 0, c, zero, precision, terms, _SEARCH, 2e-3)
         polished.append(_judged(segment, scene, c, energy, grasp.start))
     return sorted((grasp for grasp in polished if grasp is not None), key=lambda grasp: -grasp.score)
 

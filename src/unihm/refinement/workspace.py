@@ -85,7 +85,6 @@ class Workspace:
         weights = {
             "contact": config.sigma_contact**-2,
             "inside": 1 / config.inside_scale,
-            "gap": 0.0,
             "pad": config.sigma_pad**-2,
             "clearance": clear if config.keep_out else 0.0,
             "table": clear if config.keep_off_table else 0.0,
