@@ -66,15 +66,17 @@ def approach(segment: Segment, grasp: Grasp) -> Approach:
     way = np.linalg.norm(P[start, :3, 3] - before[:3, 3]) + _RETREAT
     n = max(arrive - start, round(fps * way / config.palm_speed), 4)
     u = np.arange(1, n + 1) / n
-    T, q = _curve(P[start], before, grasp.T_object_palm, segment.qpos[start], closing[0], 0.5 * (u + smoothstep(u)))
+    T, q = _curve(
+        P[start], before, grasp.T_object_palm, segment.untangled[start], closing[0], 0.5 * (u + smoothstep(u))
+    )
     T = np.concatenate([P[: start + 1], T])
-    q = np.concatenate([segment.qpos[: start + 1], q])
+    q = np.concatenate([segment.untangled[: start + 1], q])
     scene = segment.at_rest(T, q)
     bound = np.repeat(_FREE, 3)
     scene.low[: start + 1, :PALM], scene.high[: start + 1, :PALM] = -bound, bound
     # a wrist lags behind fast motions by millimetres; at the end it is slow, and the fingers are open
     scene.extra[start + 1 :] = _WIDE * np.clip(3 * (1 - u), 0, 1)
-    c = clear(segment, scene)
+    c = clear(segment, scene, _outward(segment, scene))
     cleared = [segment.placed(scene, t, c[t]) for t in range(len(q))]
     hold = np.tile(grasp.T_object_palm, (len(closing) - 1, 1, 1))
     m, total = len(q), n + len(closing) - 1
@@ -88,13 +90,34 @@ def approach(segment: Segment, grasp: Grasp) -> Approach:
     )
 
 
-def clear(segment: Segment, scene: Scene) -> Float[np.ndarray, "T n"]:
+def _outward(segment: Segment, scene: Scene) -> Float[np.ndarray, "T n"]:
+    """Corrections that keep the hand out of things, each frame searched from the one after it.
+
+    The last frame is free. What stands in the way further out is then passed on one side; frames that are cleared each
+    for itself may come out on different sides of a thin thing, and the hand would run into it between two of them.
+    """
+    config, terms = segment.config, segment.terms()
+    precision, zero = segment.sigma(config.generated) ** -2, np.zeros(segment.n)
+    c = np.zeros((len(scene.q), segment.n))
+    for t in reversed(range(len(c))):
+        if t + 1 < len(c):
+            T, q = segment.placed(scene, t + 1, c[t + 1])
+            R = scene.R[t].T
+            c[t] = np.concatenate(
+                [R @ (T[:3, 3] - scene.t[t]), Rotation.from_matrix(R @ T[:3, :3]).as_rotvec(), q - scene.q[t]]
+            )
+        segment.minimize(scene, t, c[t], zero, precision, terms, config.iterations, 1e-2)
+    return c
+
+
+def clear(segment: Segment, scene: Scene, start: np.ndarray | None = None) -> Float[np.ndarray, "T n"]:
     """Least corrections of all frames at once that keep the hand out of what it must not touch."""
     config, T, n = segment.config, len(scene.q), segment.n
     terms = segment.terms()
     precision = segment.sigma(config.generated) ** -2
     bend = segment.sigma(config.acceleration) ** -2
-    c, H, g = np.zeros((T, n)), np.zeros((T, n, n)), np.zeros((T, n))
+    c = np.zeros((T, n)) if start is None else start.copy()
+    H, g = np.zeros((T, n, n)), np.zeros((T, n))
 
     def total(c: np.ndarray, derive: bool) -> float:
         value = energies(segment.body, segment.pose, segment.grid, terms, scene, c, precision, derive, H, g)
@@ -173,7 +196,7 @@ def _above_table(segment: Segment, P: np.ndarray, start: int) -> Float[np.ndarra
     terms, zero = segment.terms(clearance=0.0, contact=0.0, apart=0.0), np.zeros(segment.n)
     risen = np.zeros(len(P))
     if terms.table > 0:
-        scene = segment.at_rest(P[: start + 1], segment.qpos[: start + 1])
+        scene = segment.at_rest(P[: start + 1], segment.untangled[: start + 1])
         for t in range(start + 1):
             while risen[t] < _HIGHEST and segment.energy(scene, t, zero, terms) > _HARMLESS:
                 risen[t] += _RISE
@@ -188,7 +211,7 @@ def _above_table(segment: Segment, P: np.ndarray, start: int) -> Float[np.ndarra
 
 def _before_collision(segment: Segment, P: np.ndarray) -> int:
     """The last of some generated frames up to which the hand stays out of object and table."""
-    scene = segment.at_rest(P, segment.qpos[: len(P)])
+    scene = segment.at_rest(P, segment.untangled[: len(P)])
     scene.extra[:] = _WIDE
     terms, zero = segment.terms(apart=0.0), np.zeros(segment.n)
     free = np.array([segment.energy(scene, t, zero, terms) < _HARMLESS for t in range(len(P))])

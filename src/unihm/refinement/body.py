@@ -8,19 +8,21 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float
 
 from unihm.compiled import compiled
 from unihm.geometry import solids
 from unihm.hands.body_spheres import covering_spheres, solid_spheres
 from unihm.hands.description import HandDescription
+from unihm.kinematics.body_chain import BodyChain
 from unihm.kinematics.compiled_chain import U, chain_arrays, forward, unsigned
 from unihm.refinement.config import PLANES
+from unihm.refinement.separation import ball_in, between, from_box, separation
 
 PALM = 6
 """Unknowns of a correction that move the palm: its shift, then its turn; the joints follow."""
 
-KEPT = 3e-3  # m between spheres in parts of the hand: about what boxes reach beyond the spheres inside them
+KEPT = 1.5e-3  # m between parts of the hand: what a cylinder's end reaches beyond its spheres, and controllers err by
 _REST_GAP = 1e-3  # m between parts that are apart at rest
 _INNER_STEP, _COARSE_STEP = 0.008, 0.02  # m between spheres inside thin solids
 _PAD = 0.012  # m from a fingertip's contact point: what is nearer to it is the pad
@@ -52,10 +54,16 @@ class Body(NamedTuple):
     cover: np.ndarray  # (c, 4) centre in the moving body, and radius, m
     pad_start: np.ndarray  # (tips + 1,) of pad: those of them that are a fingertip's pad
     pad: np.ndarray  # (d, 4)
-    inner_start: np.ndarray  # (s + 1,) of inner: fewer spheres, which keep parts of the hand from each other
+    inner_start: np.ndarray  # (s + 1,) of inner: spheres inside what is no box, to keep parts of the hand apart
     inner: np.ndarray  # (i, 4)
-    group_a: np.ndarray  # (m,) solids that shall keep apart
-    group_b: np.ndarray  # (m,)
+    turn: np.ndarray  # (s, 9) rotation of each solid in its moving body, by rows
+    half: np.ndarray  # (s, 3) half the edges of a box, m; 0 for what is none
+    ball: np.ndarray  # (nb, 4) about the solids of each moving body: centre in it, and radius, m
+    pair_u: np.ndarray  # (m,) moving bodies that shall keep apart
+    pair_v: np.ndarray  # (m,)
+    pair_start: np.ndarray  # (m + 1,) of the groups
+    group_a: np.ndarray  # (l,) solids of these that shall keep apart
+    group_b: np.ndarray  # (l,)
 
 
 class Pose(NamedTuple):
@@ -73,6 +81,7 @@ class Pose(NamedTuple):
     near: np.ndarray  # scratch memory of `signed_distance`
     found: np.ndarray  # (6,) what it answers
     zero: np.ndarray  # (n,)
+    box: np.ndarray  # (s, 12) rotation by rows and centre of each solid
     touch: np.ndarray  # (tips, 7) of each fingertip: gap (m), outward normal and place of the object
 
 
@@ -84,7 +93,8 @@ def make_pose(body: Body) -> Pose:
     return Pose(
         X=np.zeros((nb, 12)), a=np.zeros((nb, 3)), p=np.zeros((k, 3)), R=np.zeros((3, 3)), t=np.zeros(3),
         axes=np.zeros((3, 6)), q=np.zeros(nq), row=np.zeros(n), index=np.zeros(n, dtype=np.uint32),
-        near=np.zeros((PLANES, 2)), found=np.zeros(6), zero=np.zeros(n), touch=np.zeros((body.tips, 7)),
+        near=np.zeros((PLANES, 2)), found=np.zeros(6), zero=np.zeros(n), box=np.zeros((len(body.bound), 12)),
+        touch=np.zeros((body.tips, 7)),
     )  # fmt: skip
 
 
@@ -99,10 +109,11 @@ def make_body(hand: HandDescription, clearance: float) -> Body:
     chain = hand.chain
     pads = [chain.point(tip.link, np.array(tip.xyz)) for tip in hand.fingertips]
     tip_links = [tip.link for tip in hand.fingertips]
-    centres, bound, margin, cover = [], [], [], []
+    centres, bound, margin, cover, turn = [], [], [], [], []
     for shape in hand.geometry:
         link, T = hand.link_names[shape.link], shape.T_link_shape
         centres.append(chain.point(link, T[:3, 3]))
+        turn.append(chain.T_body_link[link][:3, :3] @ T[:3, :3])
         bound.append(solids.bounding_radius(shape.kind, shape.size))
         margin.append(0.0 if link in tip_links else clearance)  # fingertips shall touch
         spheres = covering_spheres(shape.kind, shape.size)
@@ -114,9 +125,11 @@ def make_body(hand: HandDescription, clearance: float) -> Body:
         own = np.concatenate([c for c, b in zip(cover, bodies, strict=True) if b == body] or [np.zeros((0, 4))])
         away = np.linalg.norm(own[:, :3] - xyz, axis=1) - own[:, 3] < _PAD
         pad.append(own[away] if away.any() else np.append(xyz, 0.0)[None])
-    inner = _inside(hand, _INNER_STEP)
-    groups = _apart_at_rest(hand, bodies, inner)
-    return Body(
+    inner = [
+        np.zeros((0, 4)) if shape.kind == "box" else spheres
+        for shape, spheres in zip(hand.geometry, _inside(hand, _INNER_STEP), strict=True)
+    ]
+    body = Body(
         **chain_arrays(chain, [*pads, *centres, *pads]),
         tips=len(pads),
         bound=np.array(bound),
@@ -127,9 +140,14 @@ def make_body(hand: HandDescription, clearance: float) -> Body:
         pad=np.concatenate(pad),
         inner_start=_starts(inner),
         inner=np.concatenate(inner) if inner else np.zeros((0, 4)),
-        group_a=unsigned(groups[:, 0]),
-        group_b=unsigned(groups[:, 1]),
+        turn=np.array(turn).reshape(-1, 9),
+        half=np.array(
+            [np.array(shape.size) / 2 if shape.kind == "box" else np.zeros(3) for shape in hand.geometry]
+        ).reshape(-1, 3),
+        ball=_balls(len(chain.parent) + 1, bodies + 1, np.array([xyz for _, xyz in centres]).reshape(-1, 3), bound),
+        **_grouped(_unrelated(chain, bodies), bodies + 1),
     )
+    return body._replace(**_grouped(_apart_at_rest(hand, body), bodies + 1))
 
 
 @lru_cache(maxsize=32)
@@ -154,22 +172,72 @@ def _starts(parts: Sequence[Sized]) -> np.ndarray:
     return unsigned(np.cumsum([0, *map(len, parts)]))
 
 
-def _apart_at_rest(hand: HandDescription, bodies: np.ndarray, cover: list[np.ndarray]) -> Int[np.ndarray, "m 2"]:
-    """Pairs of solids of bodies that are no neighbours, and which do not touch when the hand is at rest."""
-    T = np.concatenate([np.eye(4)[None], hand.chain.forward_kinematics(hand.rest_qpos)])
-    placed = [
-        (c[:, :3] @ T[body + 1, :3, :3].T + T[body + 1, :3, 3], c[:, 3]) for body, c in zip(bodies, cover, strict=True)
-    ]
-    parent = hand.chain.parent
-    pairs = []
-    for a, b in itertools.combinations(range(len(cover)), 2):
+def _balls(count: int, body_of: np.ndarray, centres: np.ndarray, bound: list[float]) -> Float[np.ndarray, "nb 4"]:
+    """A ball about the solids of each moving body; of radius 0 where there are none."""
+    ball, radius = np.zeros((count, 4)), np.array(bound)
+    for u in set(body_of.tolist()):
+        own = body_of == u
+        ball[u, :3] = 0.5 * (
+            (centres[own] - radius[own, None]).min(axis=0) + (centres[own] + radius[own, None]).max(axis=0)
+        )
+        ball[u, 3] = (np.linalg.norm(centres[own] - ball[u, :3], axis=1) + radius[own]).max()
+    return ball
+
+
+def _unrelated(chain: BodyChain, bodies: np.ndarray) -> list[tuple[int, int]]:
+    """Pairs of solids of bodies that are no neighbours."""
+    parent = chain.parent
+    found = []
+    for a, b in itertools.combinations(range(len(bodies)), 2):
         u, v = int(bodies[a]), int(bodies[b])
-        if u == v or (u >= 0 and parent[u] == v) or (v >= 0 and parent[v] == u):
+        if not (u == v or (u >= 0 and parent[u] == v) or (v >= 0 and parent[v] == u)):
+            found.append((a, b))
+    return found
+
+
+def _grouped(pairs: list[tuple[int, int]], body_of: np.ndarray) -> dict[str, np.ndarray]:
+    """Pairs of solids by the pairs of their bodies."""
+    of_bodies: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for a, b in pairs:
+        a, b = (a, b) if body_of[a] < body_of[b] else (b, a)
+        of_bodies.setdefault((int(body_of[a]), int(body_of[b])), []).append((a, b))
+    flat = [pair for group in of_bodies.values() for pair in group]
+    return {
+        "pair_u": unsigned([u for u, _ in of_bodies]),
+        "pair_v": unsigned([v for _, v in of_bodies]),
+        "pair_start": _starts(list(of_bodies.values())),
+        "group_a": unsigned([a for a, _ in flat]),
+        "group_b": unsigned([b for _, b in flat]),
+    }
+
+
+def _apart_at_rest(hand: HandDescription, body: Body) -> list[tuple[int, int]]:
+    """Those pairs of the body's solids that do not touch when the hand is at rest."""
+    pose, q = make_pose(body), hand.rest_qpos.astype(np.float64)
+    place(body, pose, np.eye(3), np.zeros(3), q, np.zeros(PALM + len(q)), q, q)
+    place_boxes(body, pose)
+    pairs = zip(body.group_a.tolist(), body.group_b.tolist(), strict=True)
+    return [(a, b) for a, b in pairs if _gap(body, pose, a, b) > _REST_GAP]
+
+
+def _gap(body: Body, pose: Pose, s: int, o: int) -> float:
+    """Between two solids, m."""
+    a, b = body.tips + s, body.tips + o
+    box_a, box_b = (bool(body.half[k, 0] > 0) for k in (s, o))
+    if box_a and box_b:
+        return separation(pose.box, body.half, s, o, _REST_GAP, pose.found, pose.p, a, b)
+    if box_a:
+        s, o, a, b, box_b = o, s, b, a, True
+    gaps = []
+    for y in range(body.inner_start[s], body.inner_start[s + 1]):
+        ball_in(pose.X, body.point_body[a], body.inner, y, pose.p, a)
+        if box_b:
+            gaps.append(from_box(pose.box, body.half, o, pose.found, pose.p, a, b) - body.inner[y, 3])
             continue
-        (x, r), (y, s) = placed[a], placed[b]
-        if (np.linalg.norm(x[:, None] - y, axis=2) > r[:, None] + s + _REST_GAP).all():
-            pairs.append((a, b))
-    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+        for z in range(body.inner_start[o], body.inner_start[o + 1]):
+            ball_in(pose.X, body.point_body[b], body.inner, z, pose.p, b)
+            gaps.append(between(pose.found, pose.p, a, b) - body.inner[y, 3] - body.inner[z, 3])
+    return min(gaps)
 
 
 @compiled
@@ -208,6 +276,21 @@ def place(body, pose, R_palm, t_palm, q_given, c, lower, upper):
     for j in range(len(pose.q)):
         pose.q[j] = min(max(q_given[j] + c[PALM + j], lower[j]), upper[j])
     forward(body, pose, R, t, pose.q)
+
+
+@compiled
+def place_boxes(body, pose):
+    """Where all solids are and how they stand: rotation by rows and centre, in the frame of the pose."""
+    X, box, turn = pose.X, pose.box, body.turn
+    for s in range(U(len(body.bound))):
+        k = U(body.tips) + s
+        u = body.point_body[k]
+        for i in range(3):
+            r0, r1, r2 = X[u, 3 * i], X[u, 3 * i + 1], X[u, 3 * i + 2]
+            for j in range(3):
+                box[s, 3 * i + j] = r0 * turn[s, j] + r1 * turn[s, 3 + j] + r2 * turn[s, 6 + j]
+            x0, x1, x2 = body.point_xyz[k, 0], body.point_xyz[k, 1], body.point_xyz[k, 2]
+            box[s, 9 + i] = X[u, 9 + i] + r0 * x0 + r1 * x1 + r2 * x2
 
 
 @compiled

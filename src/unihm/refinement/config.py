@@ -49,6 +49,8 @@ class RefinementConfig:
     """Keep fingers out of each other."""
     generated: StateSigma = field(default_factory=lambda: StateSigma(palm=0.004, turn=0.04, joint=0.04))
     """Eq. 14: distance of a frame from the generated pose."""
+    untangled: StateSigma = field(default_factory=lambda: StateSigma(palm=0.01, turn=0.1, joint=0.3))
+    """Joint mode: distance from the generated joints of fingers that are brought out of each other first; the palm stays."""
     velocity: StateSigma = field(default_factory=lambda: StateSigma(palm=0.004, turn=0.04, joint=0.04))
     """Eq. 15, per frame."""
     acceleration: StateSigma = field(default_factory=lambda: StateSigma(palm=0.006, turn=0.06, joint=0.06))
@@ -96,17 +98,20 @@ class RefinementConfig:
     """Joint mode: in which the squeeze grows before the lift, s."""
     timing: bool = True
     """Joint mode: stretch and pause frames where grasp and limits need it. Without it, a motion keeps its frames."""
-    palm_speed: float = 0.35
+    palm_speed: float = 0.2
     """Joint mode: of the palm on its way to the grasp, m/s."""
-    reach_speed: float = 0.6
+    reach_speed: float = 0.4
     """Joint mode: most speed of the palm, its turning included, m/s."""
-    reach_acceleration: float = 3.0
+    reach_acceleration: float = 1.5
     """Joint mode: most acceleration of the palm, m/s^2."""
+    finger_speed: float = 3.0
+    """Joint mode: most speed of turning joints, rad/s, where a hand's own limit is not lower: quick fingers are not where
+    their controllers are told to be, and throw things."""
     carry_speed: float = 0.4
     """Joint mode: most speed of the carried object, m/s."""
     carry_acceleration: float = 2.0
     """Joint mode: most acceleration of the carried object, m/s^2: a fifth of gravity, which squeezing must bear too."""
-    jerk: float = 60.0
+    jerk: float = 30.0
     """Joint mode: most jerk of palm and carried object, m/s^3; infinity: none."""
 
     def __post_init__(self):

@@ -19,6 +19,7 @@ from unihm.refinement.body import Body, Pose
 
 _EDGES = 8  # of a friction cone
 _WANTED = 0.1  # weight of equal forces against balance: balance decides, equality chooses among balanced ones
+_EASED = 0.05  # weight of a motor's share, in units of the wanted force, against balance
 _TURNS = np.array([[math.cos(2 * math.pi * k / _EDGES), math.sin(2 * math.pi * k / _EDGES)] for k in range(_EDGES)])
 
 
@@ -40,8 +41,12 @@ def balanced_forces(
     friction: float,
     size: float,
     load: Float[np.ndarray, " 6"] | None = None,
+    strain: Float[np.ndarray, "k 3 nq"] | None = None,
 ) -> Balance:
-    """Balanced forces near wanted ones.
+    """Balanced forces near wanted ones, which motors can exert.
+
+    Where a motor would have to give more than it can, forces are sought once more that ask less of the motors, and what
+    is still too much weakens all of them alike, which keeps them balanced.
 
     Args:
         places: Contacts on the object, relative to the point about which moments are taken, m.
@@ -50,6 +55,7 @@ def balanced_forces(
         friction: Coefficient that is relied on.
         size: Length by which moments are divided, m: about the object's radius.
         load: Force (N) and moment (Nm) that act on the object; the contacts' sum is their opposite. None: nothing acts.
+        strain: What a newton at each contact asks of each joint, as a share of its motor's effort.
     """
     across = _cross(normals, np.where(np.abs(normals[:, :1]) < 0.7, [[1.0, 0, 0]], [[0, 1.0, 0]]))
     across /= np.linalg.norm(across, axis=1, keepdims=True)
@@ -60,10 +66,18 @@ def balanced_forces(
     normal = np.repeat(np.eye(k), _EDGES, axis=1)
     A = np.concatenate([wrench, _WANTED * normal])
     against = np.zeros(6) if load is None else -load / np.repeat([1.0, size], 3)
-    x, _ = nnls(A, np.concatenate([against, _WANTED * wanted]))
+    b = np.concatenate([against, _WANTED * wanted])
+    x, _ = nnls(A, b)
+    weaker = 1.0
+    if strain is not None:
+        asked = np.einsum("kiq,kei->qke", strain, edges).reshape(strain.shape[-1], -1)
+        if np.abs(asked @ x).max() > 1:
+            eased = _EASED * float(wanted.mean()) * asked
+            x, _ = nnls(np.concatenate([A, eased]), np.concatenate([b, np.zeros(len(eased))]))
+            weaker = 1 / max(float(np.abs(asked @ x).max()), 1.0)
     left = wrench @ x - against
     return Balance(
-        force=np.einsum("ke,kei->ki", x.reshape(k, _EDGES), edges),
+        force=weaker * np.einsum("ke,kei->ki", x.reshape(k, _EDGES), edges),
         imbalance=float(np.linalg.norm(left) / max(x.sum(), 1e-9)),
     )
 
@@ -106,6 +120,17 @@ def joint_compliance(hand: HandDescription, stiffness: tuple[float, float]) -> F
     return 1 / np.where(slides, stiffness[1], stiffness[0])
 
 
+def joint_effort(hand: HandDescription) -> Float[np.ndarray, " nq"]:
+    """What each motor can give, Nm or N; infinity where its URDF does not say.
+
+    Args:
+        hand: The hand.
+    """
+    efforts = {joint.name: joint.effort for joint in hand.urdf.joints}
+    effort = np.array([efforts[name] for name in hand.joint_names])
+    return np.where((effort > 0) & np.isfinite(effort), effort, np.inf)
+
+
 def squeezing_target(
     hand: HandDescription,
     qpos: Float[np.ndarray, " nq"],
@@ -126,9 +151,6 @@ def squeezing_target(
         stiffness: Of turning (Nm/rad) and sliding joints (N/m).
     """
     torque = np.einsum("kiq,ki->q", J, force)
-    efforts = {joint.name: joint.effort for joint in hand.urdf.joints}
-    effort = np.array([efforts[name] for name in hand.joint_names])
-    effort = np.where((effort > 0) & np.isfinite(effort), effort, np.inf)
-    weaker = min(1.0, float((effort / np.maximum(np.abs(torque), 1e-9)).min()))
+    weaker = min(1.0, float((joint_effort(hand) / np.maximum(np.abs(torque), 1e-9)).min()))
     target = qpos + weaker * torque * joint_compliance(hand, stiffness)
     return np.clip(target, hand.chain.lower, hand.chain.upper)

@@ -13,7 +13,8 @@ import numpy as np
 
 from unihm.compiled import compiled, inlined
 from unihm.kinematics.compiled_chain import U
-from unihm.refinement.body import KEPT, add_joints, add_row, place, row_of
+from unihm.refinement.apart import apart
+from unihm.refinement.body import add_row, place, row_of
 from unihm.refinement.surface_grid import is_far, signed_distance
 
 CONVERGED, MAX_ITERATIONS, STALLED = 0, 1, 2
@@ -164,7 +165,7 @@ def energy(body, pose, grid, terms, scene, f, c, mean, precision, derive, H, g):
                         count = row_of(body, pose, k, found[0], found[1], found[2], 1.0)
                         add_row(pose, count, gap, terms.clearance, H, g)
     if terms.apart > 0.0:
-        total += _apart(body, pose, terms, derive, H, g)
+        total += apart(body, pose, terms, derive, H, g)
     return total
 
 
@@ -201,60 +202,6 @@ def _touch(body, pose, grid, terms, k, weight, pad_weight, derive, H, g):
             total += 0.5 * pad_weight * gap * gap
             if derive:
                 add_row(pose, row_of(body, pose, k, found[0], found[1], found[2], 1.0), gap, pad_weight, H, g)
-    return total
-
-
-@compiled
-def _apart(body, pose, terms, derive, H, g):
-    """Spheres of different parts of the hand that overlap."""
-    p, X, inner = pose.p, pose.X, body.inner
-    total, tips = 0.0, U(body.tips)
-    for m in range(U(len(body.group_a))):
-        s, o = body.group_a[m], body.group_b[m]
-        a, b = tips + s, tips + o
-        u, v = body.point_body[a], body.point_body[b]
-        square, reach = 0.0, body.bound[s] + body.bound[o] + KEPT
-        for i in range(3):  # the points of these solids have been moved about: from where they are fixed
-            e = X[u, 9 + i] - X[v, 9 + i]
-            for j in range(3):
-                e += X[u, 3 * i + j] * body.point_xyz[a, j] - X[v, 3 * i + j] * body.point_xyz[b, j]
-            square += e * e
-        if square > reach * reach:
-            continue
-        for x in range(body.inner_start[s], body.inner_start[s + U(1)]):
-            for i in range(3):
-                p[a, i] = (
-                    X[u, 9 + i]
-                    + X[u, 3 * i] * inner[x, 0]
-                    + X[u, 3 * i + 1] * inner[x, 1]
-                    + X[u, 3 * i + 2] * inner[x, 2]
-                )
-            # in the frame of the other body its spheres need no placing
-            e0, e1, e2 = p[a, 0] - X[v, 9], p[a, 1] - X[v, 10], p[a, 2] - X[v, 11]
-            l0 = X[v, 0] * e0 + X[v, 3] * e1 + X[v, 6] * e2
-            l1 = X[v, 1] * e0 + X[v, 4] * e1 + X[v, 7] * e2
-            l2 = X[v, 2] * e0 + X[v, 5] * e1 + X[v, 8] * e2
-            for y in range(body.inner_start[o], body.inner_start[o + U(1)]):
-                d0, d1, d2 = l0 - inner[y, 0], l1 - inner[y, 1], l2 - inner[y, 2]
-                square, reach = d0 * d0 + d1 * d1 + d2 * d2, inner[x, 3] + inner[y, 3] + KEPT
-                if square < reach * reach:
-                    length = math.sqrt(square)
-                    gap = length - reach
-                    total += 0.5 * terms.apart * gap * gap
-                    if derive and length > 1e-9:
-                        # the palm moves both alike: the row of their distance has joints only
-                        d0, d1, d2 = d0 / length, d1 / length, d2 / length
-                        n0 = X[v, 0] * d0 + X[v, 1] * d1 + X[v, 2] * d2
-                        n1 = X[v, 3] * d0 + X[v, 4] * d1 + X[v, 5] * d2
-                        n2 = X[v, 6] * d0 + X[v, 7] * d1 + X[v, 8] * d2
-                        for i in range(3):
-                            p[b, i] = (
-                                X[v, 9 + i] + X[v, 3 * i] * inner[y, 0] + X[v, 3 * i + 1] * inner[y, 1]
-                                + X[v, 3 * i + 2] * inner[y, 2]
-                            )  # fmt: skip
-                        count = add_joints(body, pose, a, n0, n1, n2, 0, 0)
-                        count = add_joints(body, pose, b, -n0, -n1, -n2, 0, count)
-                        add_row(pose, count, gap, terms.apart, H, g)
     return total
 
 

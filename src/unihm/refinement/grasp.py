@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 
 from unihm.geometry.antipodal import nearest_pairs, opposing_pairs
 from unihm.geometry.point_cloud import farthest_point_indices
-from unihm.refinement.forces import balanced_forces, contact_jacobian, joint_compliance
+from unihm.refinement.forces import balanced_forces, contact_jacobian, joint_compliance, joint_effort
 from unihm.refinement.frame import Scene
 from unihm.refinement.segment import GRAVITY, Segment
 from unihm.refinement.stability import Stability, stability
@@ -79,7 +79,7 @@ def find_grasps(segment: Segment, count: int = 1) -> list[Grasp]:
     """
     g = segment.grasp_frame
     scene = segment.at_rest(
-        segment.T_object_palm[g : g + 1], segment.qpos[g : g + 1], joint_margin=segment.config.joint_margin
+        segment.T_object_palm[g : g + 1], segment.untangled[g : g + 1], joint_margin=segment.config.joint_margin
     )
     scene.gate[:] = 1.0
     precision, zero = segment.sigma(segment.config.grasp) ** -2, np.zeros(segment.n)
@@ -137,12 +137,13 @@ def _judged(segment: Segment, scene: Scene, c: np.ndarray, energy: float, start:
     arms = places - segment.centre
     weight = np.concatenate([-GRAVITY * segment.mass * segment.up, np.zeros(3)])
     wanted = np.full(len(tips), config.squeeze * _share_of_squeeze(segment.mass))
+    J = contact_jacobian(segment.body, segment.pose, tips, places)
     balance = balanced_forces(
-        arms, normals, wanted, friction=config.friction, size=segment.size, load=weight if config.squeeze else None
-    )
+        arms, normals, wanted, friction=config.friction, size=segment.size, load=weight if config.squeeze else None,
+        strain=J / joint_effort(hand),
+    )  # fmt: skip
     most = float(-(balance.force * normals).sum(axis=1).min())
     force = balance.force * min(1.0, config.largest_force / max(most, 1e-9))
-    J = contact_jacobian(segment.body, segment.pose, tips, places)
     held = stability(
         J, arms, normals, force, joint_compliance(hand, config.stiffness), segment.loads,
         friction=_EXPECTED_FRICTION, size=segment.size,

@@ -101,7 +101,7 @@ def _from_rest(T_rest: np.ndarray, carried: np.ndarray, fps: float) -> np.ndarra
 def _cleared(segment: Segment) -> Refined:
     """Every frame kept out of object and table."""
     T = segment.T_world_object
-    scene = segment.scene(segment.T_object_palm, segment.qpos, T[:, 2, :3], T[:, 2, 3] - segment.table)
+    scene = segment.scene(segment.T_object_palm, segment.untangled, T[:, 2, :3], T[:, 2, 3] - segment.table)
     c = clear(segment, scene)
     placed = [segment.placed(scene, t, c[t]) for t in range(len(segment))]
     qpos = np.array([q for _, q in placed])
@@ -121,7 +121,7 @@ def _stretched(segment: Segment, refined: Refined) -> Refined:
         fps,
         carry=(config.carry_speed, config.carry_acceleration, config.jerk),
         palm=(config.reach_speed, config.reach_acceleration, config.jerk),
-        joint_speed=segment.hand.chain.velocity,
+        joint_speed=np.where(segment.slides, np.inf, config.finger_speed).clip(max=segment.hand.chain.velocity),
     )
     count = max(round(times[-1] * fps), 1) + 1
     return _at(refined, np.interp(np.linspace(0, times[-1], count), times, np.arange(len(times))))

@@ -10,6 +10,7 @@ from scipy.spatial import ConvexHull, KDTree, QhullError
 
 from unihm.contact_phases import contact_phase, lift_frame
 from unihm.hands.description import HandDescription
+from unihm.refinement.body import PALM
 from unihm.refinement.config import RefinementConfig
 from unihm.refinement.frame import Scene
 from unihm.refinement.workspace import Workspace
@@ -23,6 +24,7 @@ _OPEN = 0.1  # length of the mean normal, from which on a cloud does not close
 _THIN = 0.25  # of the radius: a solid whose surface faces away from its middle by less, on average, is a shell
 _FLAT = 0.95  # length of the mean normal there: a can of 7 cm across is flat enough, an edge is not
 _PUSH = 3.0  # m/s^2 in every direction that a grasp must bear while it is carried
+_COMING, _STEPS = 8, 12  # steps from the rest posture to the first frame, and most iterations of each
 _LIGHTEST, _HEAVIEST = 0.03, 1.0  # kg that are assumed of any object
 
 
@@ -74,6 +76,33 @@ class Segment(Workspace):
         T = len(qpos)
         height = np.full(T, self.T_rest[2, 3] - self.table)
         return self.scene(T_object_palm, qpos, np.tile(self.up, (T, 1)), height, joint_margin=joint_margin)
+
+    @cached_property
+    def untangled(self) -> Float[np.ndarray, "T nq"]:
+        """The given joints with fingers beside each other that are in each other, in the order that they have at rest.
+
+        Robots' fingers may be twice as thick as human ones and then reach the same places only through one another. What
+        is pushed apart just where it is may come out on the wrong side, and bars the way of the others for good. So the
+        fingers come from the rest posture, where they are apart, and each frame from the one before.
+        """
+        if not self.config.keep_apart or not len(self.body.pair_u):
+            return self.qpos
+        terms = self.terms(contact=0.0, pad=0.0, clearance=0.0, table=0.0)
+        scene = self.at_rest(self.T_object_palm, self.qpos)
+        scene.low[:, :PALM] = scene.high[:, :PALM] = 0.0
+        precision, zero = self.sigma(self.config.untangled) ** -2, np.zeros(self.n)
+        found, q = self.qpos.copy(), np.clip(self.hand.rest_qpos.astype(np.float64), scene.lower, scene.upper)
+        for share in np.linspace(0, 1, _COMING + 1)[1:-1]:
+            c, mean = zero.copy(), zero.copy()
+            c[PALM:], mean[PALM:] = q - self.qpos[0], (1 - share) * (self.hand.rest_qpos - self.qpos[0])
+            self.minimize(scene, 0, c, mean, precision, terms, _STEPS, 1e-2)
+            q = self.placed(scene, 0, c)[1]
+        for t, given in enumerate(self.qpos):
+            c = zero.copy()
+            c[PALM:] = q - given
+            self.minimize(scene, t, c, zero, precision, terms, _STEPS, 1e-2)
+            found[t] = q = self.placed(scene, t, c)[1]
+        return found
 
     @cached_property
     def grasp_frame(self) -> int:
