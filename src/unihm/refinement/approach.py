@@ -52,6 +52,8 @@ class Approach:
     """0 on the generated path, then growing to 1."""
     arrive: int
     """Frame of the generated motion at which the hand has arrived, and the hold begins."""
+    depth: float
+    """How deep the hand comes into the object, m."""
 
 
 def approach(segment: Segment, grasp: Grasp) -> Approach:
@@ -81,12 +83,15 @@ def approach(segment: Segment, grasp: Grasp) -> Approach:
     hold = np.tile(grasp.T_object_palm, (len(closing) - 1, 1, 1))
     m, total = len(q), n + len(closing) - 1
     k = np.maximum(np.arange(m + len(closing) - 1) - start, 0)
+    T = np.concatenate([np.array([T for T, _ in cleared]), hold])
+    q = np.concatenate([np.array([q for _, q in cleared]), closing[1:]])
     return Approach(
-        T_object_palm=np.concatenate([np.array([T for T, _ in cleared]), hold]),
-        qpos=np.concatenate([np.array([q for _, q in cleared]), closing[1:]]),
+        T_object_palm=T,
+        qpos=q,
         frame_of=np.where(k > 0, start + (arrive - start) * k / total, np.minimum(np.arange(len(k)), start)),
         phase=smoothstep(k / total),
         arrive=arrive,
+        depth=float(segment.depths(segment.at_rest(T, q)).max()),
     )
 
 

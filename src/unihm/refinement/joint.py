@@ -7,6 +7,7 @@ in the object's frame, so that nothing slips there by construction.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,12 +15,14 @@ from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
 from unihm.geometry.interpolation import poses_at, rows_at, smoothstep
-from unihm.refinement.approach import approach, clear
+from unihm.refinement.approach import Approach, approach, clear
 from unihm.refinement.forces import squeezing_target
 from unihm.refinement.grasp import Grasp, find_grasps
 from unihm.refinement.segment import Segment
 from unihm.refinement.timing import stretched_times
 
+_ALTERNATIVES = 4  # grasps whose ways are planned where those of better ones pierce the object
+_PIERCING = 2.0  # of the score, for each doubling and more of a millimetre that the way pierces (docs/lab_notes.md)
 _BLEND = 0.3  # s in which the resting object's pose passes into that of the path
 
 
@@ -45,16 +48,23 @@ def refine_joint(segment: Segment, count: int = 1) -> list[Refined]:
         segment: The motion.
         count: Most of them. Where no grasp is found, there is one motion, which is only kept out of object and table.
     """
-    grasps = find_grasps(segment, count) if segment.phase.max() > 0 else []
+    grasps = find_grasps(segment, max(count, _ALTERNATIVES)) if segment.phase.max() > 0 else []
     if not grasps:
         return [_cleared(segment)]
-    return [with_grasp(segment, grasp, len(grasps)) for grasp in grasps[:count]]
+    reached: list[tuple[float, Grasp, Approach]] = []
+    for grasp in grasps[: max(count, _ALTERNATIVES)]:
+        if len(reached) >= count and sorted(merit for merit, _, _ in reached)[-count] >= grasp.score:
+            break  # no way can make this one better
+        way = approach(segment, grasp)
+        reached.append((grasp.score - _PIERCING * math.log1p(1e3 * way.depth), grasp, way))
+    reached.sort(key=lambda item: -item[0])
+    return [with_grasp(segment, grasp, way, len(grasps)) for _, grasp, way in reached[:count]]
 
 
-def with_grasp(segment: Segment, grasp: Grasp, tried: int = 1) -> Refined:
-    """All frames, the object being held as is said; `tried` is reported."""
+def with_grasp(segment: Segment, grasp: Grasp, way: Approach | None = None, tried: int = 1) -> Refined:
+    """All frames, the object being held as is said and reached by a way (by default `approach`); `tried` is reported."""
     config, fps = segment.config, segment.motion.fps
-    way = approach(segment, grasp)
+    way = approach(segment, grasp) if way is None else way
     target = squeezing_target(segment.hand, grasp.qpos, grasp.J, grasp.force, config.stiffness)
     if config.squeeze == 0:
         target = grasp.qpos
