@@ -50,7 +50,8 @@ class RefinementConfig:
     generated: StateSigma = field(default_factory=lambda: StateSigma(palm=0.004, turn=0.04, joint=0.04))
     """Eq. 14: distance of a frame from the generated pose."""
     untangled: StateSigma = field(default_factory=lambda: StateSigma(palm=0.01, turn=0.1, joint=0.3))
-    """Joint mode: distance from the generated joints of fingers that are brought out of each other first; the palm stays."""
+    """Joint mode: distance from the generated joints of fingers that are first brought out of each other; the palm
+    stays."""
     velocity: StateSigma = field(default_factory=lambda: StateSigma(palm=0.004, turn=0.04, joint=0.04))
     """Eq. 15, per frame."""
     acceleration: StateSigma = field(default_factory=lambda: StateSigma(palm=0.006, turn=0.06, joint=0.06))
@@ -105,8 +106,8 @@ class RefinementConfig:
     reach_acceleration: float = 1.5
     """Joint mode: most acceleration of the palm, m/s^2."""
     finger_speed: float = 3.0
-    """Joint mode: most speed of turning joints, rad/s, where a hand's own limit is not lower: quick fingers are not where
-    their controllers are told to be, and throw things."""
+    """Joint mode: most speed of turning joints, rad/s, where a hand's own limit is not lower: quick fingers are not
+    where their controllers are told to be, and throw things."""
     carry_speed: float = 0.4
     """Joint mode: most speed of the carried object, m/s."""
     carry_acceleration: float = 2.0

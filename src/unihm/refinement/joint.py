@@ -62,7 +62,7 @@ def refine_joint(segment: Segment, count: int = 1) -> list[Refined]:
 
 
 def with_grasp(segment: Segment, grasp: Grasp, way: Approach | None = None, tried: int = 1) -> Refined:
-    """All frames, the object being held as is said and reached by a way (by default `approach`); `tried` is reported."""
+    """All frames, the object being held as is said and reached by a way, by default `approach`; `tried` is reported."""
     config, fps = segment.config, segment.motion.fps
     way = approach(segment, grasp) if way is None else way
     target = squeezing_target(segment.hand, grasp.qpos, grasp.J, grasp.force, config.stiffness)

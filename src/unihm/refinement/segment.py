@@ -81,9 +81,9 @@ class Segment(Workspace):
     def untangled(self) -> Float[np.ndarray, "T nq"]:
         """The given joints with fingers beside each other that are in each other, in the order that they have at rest.
 
-        Robots' fingers may be twice as thick as human ones and then reach the same places only through one another. What
-        is pushed apart just where it is may come out on the wrong side, and bars the way of the others for good. So the
-        fingers come from the rest posture, where they are apart, and each frame from the one before.
+        Robots' fingers may be twice as thick as human ones and then reach the same places only through one another.
+        What is pushed apart just where it is may come out on the wrong side, and bars the way of the others for good.
+        So the fingers come from the rest posture, where they are apart, and each frame from the one before.
         """
         if not self.config.keep_apart or not len(self.body.pair_u):
             return self.qpos
