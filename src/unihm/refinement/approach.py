@@ -35,6 +35,7 @@ _SIGMA_LINE = 2e-3  # m, of fingertips on their lines
 _STEPS = 6  # most steps for all frames
 _FREE = (0.008, 0.1)  # m, rad: bounds of corrections where the generated path is followed
 _WIDE = 6e-3  # m kept from the object on the way
+_NOTHING = 1e-6  # m or rad
 _HARMLESS = 20.0  # energy of a frame that corrections within their bounds take care of
 _LEAST_CLOSING = 0.15  # s
 _RISE, _HIGHEST = 5e-3, 0.3  # m: steps by which a hand is raised out of the table, and most
@@ -105,13 +106,15 @@ def _outward(segment: Segment, scene: Scene) -> Float[np.ndarray, "T n"]:
     precision, zero = segment.sigma(config.generated) ** -2, np.zeros(segment.n)
     c = np.zeros((len(scene.q), segment.n))
     for t in reversed(range(len(c))):
-        if t + 1 < len(c):
+        if t + 1 < len(c) and c[t + 1].any():
             T, q = segment.placed(scene, t + 1, c[t + 1])
             R = scene.R[t].T
             c[t] = np.concatenate(
                 [R @ (T[:3, 3] - scene.t[t]), Rotation.from_matrix(R @ T[:3, :3]).as_rotvec(), q - scene.q[t]]
             )
         segment.minimize(scene, t, c[t], zero, precision, terms, config.iterations, 1e-2)
+        if np.abs(c[t]).max() < _NOTHING:
+            c[t] = 0.0
     return c
 
 
