@@ -115,3 +115,31 @@ def test_a_hard_squeeze_turns_over():
     """Turning about a crosswise axis: 2 k r^2 - 2 F r, 0 at F = k r = 15 N."""
     assert _two_springs(14.0).stiffness > 0
     assert _two_springs(16.0).stiffness < 0
+
+
+def test_weak_motors_push_within_their_efforts_and_in_balance():
+    """Three fingers against one: where the middle one's motor is weak, its neighbours push for it."""
+    places = np.array([[0.02, -0.03, 0], [0.02, 0, 0], [0.02, 0.03, 0], [-0.02, 0, 0]])
+    normals = np.array([[1.0, 0, 0], [1, 0, 0], [1, 0, 0], [-1, 0, 0]])
+    wanted = np.full(4, 8.0)
+    # each contact's push turns one joint at an arm of 0.1 m; motors give 2, 0.3, 2 and 2 Nm
+    strain = np.zeros((4, 3, 4))
+    strain[range(4), 0, range(4)] = 0.1 / np.array([2.0, 0.3, 2.0, 2.0])
+    free = balanced_forces(places, normals, wanted, friction=0.5, size=0.03)
+    eased = balanced_forces(places, normals, wanted, friction=0.5, size=0.03, strain=strain)
+    share = np.abs(np.einsum("kiq,ki->q", strain, eased.force))
+    assert np.abs(np.einsum("kiq,ki->q", strain, free.force)).max() > 1.3
+    assert share.max() <= 1 + 1e-9
+    assert eased.imbalance < 0.05
+    normal = -(eased.force * normals).sum(axis=1)
+    assert min(normal[0], normal[2]) > 1.2 * normal[1]
+    # scaling all to what the weak one can give would press less
+    assert normal[3] > -(free.force * normals).sum(axis=1)[3] / np.abs(np.einsum("kiq,ki->q", strain, free.force)).max()
+
+
+def test_strong_motors_change_nothing():
+    places, normals = np.array([[0.03, 0, 0], [-0.03, 0, 0]]), np.array([[1.0, 0, 0], [-1, 0, 0]])
+    wanted, strain = np.array([8.0, 8.0]), np.full((2, 3, 5), 1e-3)
+    free = balanced_forces(places, normals, wanted, friction=0.5, size=0.03)
+    eased = balanced_forces(places, normals, wanted, friction=0.5, size=0.03, strain=strain)
+    np.testing.assert_array_equal(eased.force, free.force)
