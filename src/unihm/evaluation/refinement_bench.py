@@ -70,7 +70,7 @@ class Differences(Workspace):
             np.clip(c, scene.low[frame], scene.high[frame]),
             method="L-BFGS-B",
             bounds=np.stack([scene.low[frame], scene.high[frame]], axis=1),
-            options={"maxiter": iterations, "ftol": tolerance * 1e-2},
+            options={"maxiter": iterations, "ftol": tolerance * 1e-3},
         )
         self.evaluations += int(found.nfev)
         c[:] = found.x

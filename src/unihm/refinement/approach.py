@@ -32,6 +32,7 @@ _RETREAT = 0.06  # m of straight way to the grasp
 _STILL = 0.015  # m that the object may have moved when the hand arrives
 _TURNED, _OPENED = 0.7, 0.5  # shares of the way in which the palm has turned and the fingers have opened
 _SIGMA_LINE = 2e-3  # m, of fingertips on their lines
+_ENOUGH = 1e-3  # relative fall of all frames that ends them
 _STEPS = 6  # most steps for all frames
 _FREE = (0.008, 0.1)  # m, rad: bounds of corrections where the generated path is followed
 _WIDE = 6e-3  # m kept from the object on the way
@@ -105,6 +106,8 @@ def _outward(segment: Segment, scene: Scene) -> Float[np.ndarray, "T n"]:
     config, terms = segment.config, segment.terms()
     precision, zero = segment.sigma(config.generated) ** -2, np.zeros(segment.n)
     c = np.zeros((len(scene.q), segment.n))
+    if not any(segment.energy(scene, t, zero, terms) for t in range(len(c))):
+        return c
     for t in reversed(range(len(c))):
         if t + 1 < len(c) and c[t + 1].any():
             T, q = segment.placed(scene, t + 1, c[t + 1])
@@ -146,7 +149,7 @@ def clear(segment: Segment, scene: Scene, start: np.ndarray | None = None) -> Fl
         if value < cost:
             fall, c = cost - value, tried
             cost, damping = total(c, True), damping * 0.1
-            if fall < config.tolerance * cost:
+            if fall < _ENOUGH * cost:
                 break
         else:
             damping = max(10 * damping, 1e-2)
@@ -157,9 +160,8 @@ def _step(H: np.ndarray, slope: np.ndarray, bend: np.ndarray, stuck: np.ndarray,
     """Solve ``(H + D^T W D) d = -slope``, D being second differences: banded, as frames only see two neighbours."""
     T, n = slope.shape
     band = np.zeros((2 * n + 1, T * n))
-    for i in range(n):
-        for k in range(i + 1):  # lower triangle of each frame: row i, column k
-            band[i - k, k::n] += H[:, i, k]
+    i, k = np.tril_indices(n)  # of each frame: row i, column k
+    band.reshape(2 * n + 1, T, n)[i - k, :, k] = H[:, i, k].T
     band[0] *= 1 + damping
     count = np.zeros((3, T))  # of second differences at each frame, with itself, the next, and the one after
     for t in range(T - 2):

@@ -83,6 +83,7 @@ class Pose(NamedTuple):
     zero: np.ndarray  # (n,)
     box: np.ndarray  # (s, 12) rotation by rows and centre of each solid
     touch: np.ndarray  # (tips, 7) of each fingertip: gap (m), outward normal and place of the object
+    nearest: np.ndarray  # (tips,) which sphere of its pad that was
 
 
 def make_pose(body: Body) -> Pose:
@@ -94,7 +95,7 @@ def make_pose(body: Body) -> Pose:
         X=np.zeros((nb, 12)), a=np.zeros((nb, 3)), p=np.zeros((k, 3)), R=np.zeros((3, 3)), t=np.zeros(3),
         axes=np.zeros((3, 6)), q=np.zeros(nq), row=np.zeros(n), index=np.zeros(n, dtype=np.uint32),
         near=np.zeros((PLANES, 2)), found=np.zeros(6), zero=np.zeros(n), box=np.zeros((len(body.bound), 12)),
-        touch=np.zeros((body.tips, 7)),
+        touch=np.zeros((body.tips, 7)), nearest=np.zeros(body.tips, dtype=np.uint32),
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.optimize import nnls
 
+from unihm.compiled import compiled
 from unihm.hands.description import HandDescription
 from unihm.refinement.body import Body, Pose
 
@@ -100,12 +101,26 @@ def contact_jacobian(
     """
     J = np.zeros((len(points), 3, len(pose.q)))
     for i, (k, x) in enumerate(zip(points, places, strict=True)):
-        moved = body.chain[body.chain_start[k] : body.chain_start[k + 1]].astype(int)
-        a = pose.a[moved]
-        turning = _cross(a, x - pose.X[moved, 9:])
-        columns = np.where(body.prismatic[moved, None] != 0, a, turning) * body.multiplier[moved, None]
-        np.add.at(J[i].T, body.place[moved].astype(int), columns)  # joints that mimic one another share a column
+        _add_movement(body, pose, k, x, J[i])
     return J
+
+
+@compiled
+def _add_movement(body, pose, k, x, J):
+    """Add the movement of a place x that moves as the point k does; joints that mimic one another share a column."""
+    for s in range(body.chain_start[k], body.chain_start[k + 1]):
+        j = body.chain[s]
+        u, scale = body.place[j], body.multiplier[j]
+        a0, a1, a2 = pose.a[j, 0], pose.a[j, 1], pose.a[j, 2]
+        if body.prismatic[j]:
+            J[0, u] += scale * a0
+            J[1, u] += scale * a1
+            J[2, u] += scale * a2
+        else:
+            z0, z1, z2 = x[0] - pose.X[j, 9], x[1] - pose.X[j, 10], x[2] - pose.X[j, 11]
+            J[0, u] += scale * (a1 * z2 - a2 * z1)
+            J[1, u] += scale * (a2 * z0 - a0 * z2)
+            J[2, u] += scale * (a0 * z1 - a1 * z0)
 
 
 def joint_compliance(hand: HandDescription, stiffness: tuple[float, float]) -> Float[np.ndarray, " nq"]:

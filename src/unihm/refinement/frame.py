@@ -176,7 +176,10 @@ def _touch(body, pose, grid, terms, k, weight, pad_weight, derive, H, g):
     k_pad = U(body.tips) + U(len(body.bound)) + k
     u = body.point_body[k]
     least = terms.reach
-    for c_ in range(body.pad_start[k], body.pad_start[k + U(1)]):
+    first, count = U(body.pad_start[k]), U(body.pad_start[k + U(1)]) - U(body.pad_start[k])
+    was = U(pose.nearest[k])  # what touched last is looked at first: that spares looking closely at most of the others
+    for i_ in range(count):
+        c_ = first + (i_ + was if i_ + was < count else i_ + was - count)
         y0, y1, y2, radius = body.pad[c_, 0], body.pad[c_, 1], body.pad[c_, 2], body.pad[c_, 3]
         x0 = X[u, 9] + X[u, 0] * y0 + X[u, 1] * y1 + X[u, 2] * y2
         x1 = X[u, 10] + X[u, 3] * y0 + X[u, 4] * y1 + X[u, 5] * y2
@@ -184,6 +187,7 @@ def _touch(body, pose, grid, terms, k, weight, pad_weight, derive, H, g):
         d = signed_distance(grid, x0, x1, x2, terms.reach + radius, least + radius, near, found) - radius
         if d < least:
             least = d
+            pose.nearest[k] = c_ - first
             p[k_pad, 0], p[k_pad, 1], p[k_pad, 2] = x0, x1, x2
             touch[k, 1], touch[k, 2], touch[k, 3] = found[0], found[1], found[2]
             for i in range(3):
@@ -194,8 +198,8 @@ def _touch(body, pose, grid, terms, k, weight, pad_weight, derive, H, g):
     root, slope = contact_root(least, terms.inside)
     total = 0.5 * weight * root * root
     if derive:
-        count = row_of(body, pose, k_pad, touch[k, 1], touch[k, 2], touch[k, 3], slope)
-        add_row(pose, count, root, weight, H, g)
+        entries = row_of(body, pose, k_pad, touch[k, 1], touch[k, 2], touch[k, 3], slope)
+        add_row(pose, entries, root, weight, H, g)
     if pad_weight > 0.0:
         gap = signed_distance(grid, p[k, 0], p[k, 1], p[k, 2], terms.reach, terms.reach, near, found)
         if gap < terms.reach:

@@ -127,7 +127,7 @@ def _anchor(scene: Scene, anchors: Anchors) -> None:
 def _judged(segment: Segment, scene: Scene, c: np.ndarray, energy: float, start: str) -> Grasp | None:
     """The grasp of a correction; None where fewer than two fingertips touch."""
     config, hand = segment.config, segment.hand
-    segment.energy(scene, 0, c, segment.terms())
+    segment.energy(scene, 0, c, segment.terms(clearance=0.0, table=0.0, apart=0.0, pad=0.0))  # to see what touches
     touch = segment.pose.touch
     tips = np.flatnonzero(np.abs(touch[:, 0]) < _TOUCH)
     if len(tips) < 2:

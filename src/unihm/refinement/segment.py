@@ -91,6 +91,8 @@ class Segment(Workspace):
         scene = self.at_rest(self.T_object_palm, self.qpos)
         scene.low[:, :PALM] = scene.high[:, :PALM] = 0.0
         precision, zero = self.sigma(self.config.untangled) ** -2, np.zeros(self.n)
+        if not any(self.energy(scene, t, zero, terms) for t in range(len(self))):
+            return self.qpos
         found, q = self.qpos.copy(), np.clip(self.hand.rest_qpos.astype(np.float64), scene.lower, scene.upper)
         for share in np.linspace(0, 1, _COMING + 1)[1:-1]:
             c, mean = zero.copy(), zero.copy()
