@@ -13,6 +13,7 @@ from unihm.hands.description import describe_hand
 from unihm.refinement import RefinementConfig, joint
 from unihm.refinement.approach import _outward, approach
 from unihm.refinement.body import PALM
+from unihm.refinement.forces import squeezing_target
 from unihm.refinement.grasp import find_grasps
 from unihm.refinement.joint import refine_joint
 from unihm.refinement.segment import Segment
@@ -180,3 +181,23 @@ def test_free_ways_do_not_pierce(grasped):
     way = approach(grasped, find_grasps(grasped)[0])
     assert way.depth < 1e-3
     assert way.depth == pytest.approx(grasped.depths(grasped.at_rest(way.T_object_palm, way.qpos)).max(), abs=1e-12)
+
+
+def test_fingertips_are_shown_a_little_off_and_sent_where_they_were(grasped):
+    refined = refine_joint(grasped)[0]
+    grasp = refined.grasp
+    gap = grasped.terms(clearance=0.0, table=0.0, apart=0.0)
+    scene = grasped.at_rest(refined.T_object_palm[-1:], refined.qpos[-1:])
+    scene.gate[:] = 1.0
+    grasped.energy(scene, 0, np.zeros(grasped.n), gap)
+    shown = grasped.pose.touch[grasp.tips, 0].copy()
+    scene.q[0] = grasp.qpos
+    grasped.energy(scene, 0, np.zeros(grasped.n), gap)
+    off = shown - grasped.pose.touch[grasp.tips, 0]
+    assert (off > 1e-4).all()
+    assert (off < 5e-4).all()
+    plain = squeezing_target(grasped.hand, grasp.qpos, grasp.J, grasp.force, grasped.config.stiffness)
+    np.testing.assert_array_equal(refined.qpos_target[-1], plain)
+    unsqueezed = Segment(grasped.motion, grasped.hand, RefinementConfig(squeeze=0.0))
+    held = refine_joint(unsqueezed)[0]
+    np.testing.assert_array_equal(held.qpos[-1], held.qpos_target[-1])

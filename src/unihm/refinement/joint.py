@@ -23,6 +23,7 @@ from unihm.refinement.timing import stretched_times
 
 _ALTERNATIVES = 4  # grasps whose ways are planned where those of better ones pierce the object
 _PIERCING = 2.0  # of the score, for each doubling and more of a millimetre that the way pierces (docs/lab_notes.md)
+_OFF = 3e-4  # m off the planes at which fingertips are shown
 _BLEND = 0.3  # s in which the resting object's pose passes into that of the path
 
 
@@ -63,11 +64,13 @@ def refine_joint(segment: Segment, count: int = 1) -> list[Refined]:
 
 def with_grasp(segment: Segment, grasp: Grasp, way: Approach | None = None, tried: int = 1) -> Refined:
     """All frames, the object being held as is said and reached by a way, by default `approach`; `tried` is reported."""
-    config, fps = segment.config, segment.motion.fps
+    config, fps, chain = segment.config, segment.motion.fps, segment.hand.chain
     way = approach(segment, grasp) if way is None else way
     target = squeezing_target(segment.hand, grasp.qpos, grasp.J, grasp.force, config.stiffness)
+    drawn = _drawn(segment, grasp)
     if config.squeeze == 0:
-        target = grasp.qpos
+        target = drawn = grasp.qpos
+    shown = np.clip(way.qpos + way.phase[:, None] * (drawn - grasp.qpos), chain.lower, chain.upper)
     growing = max(round(config.squeeze_time * fps), 1) if config.squeeze else 0
     carried = _from_rest(segment.T_rest, segment.T_world_object[way.arrive + 1 :], fps)
     held = growing + len(carried)
@@ -79,7 +82,7 @@ def with_grasp(segment: Segment, grasp: Grasp, way: Approach | None = None, trie
     last = before[-1] if m else 0.0
     refined = Refined(
         T_object_palm=np.concatenate([way.T_object_palm, np.tile(grasp.T_object_palm, (held, 1, 1))]),
-        qpos=np.concatenate([way.qpos, np.tile(grasp.qpos, (held, 1))]),
+        qpos=np.concatenate([shown, np.tile(drawn, (held, 1))]),
         qpos_target=np.concatenate([way.qpos, grasp.qpos + share * (target - grasp.qpos)]),
         T_world_object=np.concatenate([np.tile(segment.T_rest, (m + growing, 1, 1)), carried]),
         phase=np.concatenate([way.phase, np.ones(held)]),
@@ -93,6 +96,16 @@ def with_grasp(segment: Segment, grasp: Grasp, way: Approach | None = None, trie
         return _stretched(segment, refined)
     order = np.arange(len(refined.qpos))
     return _at(refined, np.interp(np.arange(len(segment)), refined.frame_of + 1e-9 * order, order))
+
+
+def _drawn(segment: Segment, grasp: Grasp) -> Float[np.ndarray, " nq"]:
+    """Joints as they are shown: fingertips a little off the cloud's tangent planes, which lie inside what is round.
+
+    What is sent is counted from where the fingertips meet the planes, as the forces are: nothing moves differently.
+    """
+    across = np.einsum("kiq,ki->kq", grasp.J, grasp.normals)
+    step = across.T @ np.linalg.solve(across @ across.T + 1e-6 * np.eye(len(across)), np.full(len(across), _OFF))
+    return np.clip(grasp.qpos + step, segment.hand.chain.lower, segment.hand.chain.upper)
 
 
 def _from_rest(T_rest: np.ndarray, carried: np.ndarray, fps: float) -> np.ndarray:
