@@ -54,6 +54,8 @@ def eval_tokenizer(
     data: Path,
     split: str = "release",
     hand: tuple[str, ...] = (),
+    baselines: bool = False,
+    selection: bool = False,
     quick: bool = False,
     seed: int = 0,
     json: bool = False,
@@ -64,6 +66,9 @@ def eval_tokenizer(
         data: Episode store with retargeted motions, from `unihm data import`.
         split: Which recordings are held out.
         hand: Hands to evaluate; default: all that the tokenizer knows.
+        baselines: Beside the tokenizer, PCA with scalar quantisers at several rates, for each hand alone and for all
+            together, and k-means with 8192 codes; trained on the same recordings.
+        selection: Measure on the recordings that choices are made on (part `validation`), not on those held out.
         quick: The same on a few recordings; labelled so.
         seed: Stated with the rows; nothing is sampled.
         json: Print the rows as JSON.
@@ -72,7 +77,8 @@ def eval_tokenizer(
     from unihm.tokenizer.tokenizer import load_tokenizer
 
     facts = evaluation_facts(data, seed, quick)
-    rows = evaluate_tokenizer(data, split, load_weights(load_tokenizer), hands=hand, quick=quick)
+    tokenizer = load_weights(load_tokenizer)
+    rows = evaluate_tokenizer(data, split, tokenizer, hands=hand, baselines=baselines, selection=selection, quick=quick)
     facts = {**facts, "rows": rows}
     lines = [
         "  ".join(

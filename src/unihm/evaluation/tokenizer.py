@@ -14,6 +14,7 @@ from unihm.datasets.episode_store import episode_table, read_episodes
 from unihm.datasets.motion_store import attach, read_motions
 from unihm.datasets.splits import split as split_ids
 from unihm.evaluation.generation import TEST_PARTS
+from unihm.evaluation.linear_codes import baseline_rows
 from unihm.evaluation.trained_on import refuse_trained_on, warn_of_other_motions
 from unihm.hands.hand import load_hand
 from unihm.schema.motion import HandMotion
@@ -30,6 +31,7 @@ def evaluate_tokenizer(
     *,
     hands: Sequence[str] = (),
     selection: bool = False,
+    baselines: bool = False,
     quick: bool = False,
 ) -> list[dict[str, Any]]:
     """Rows with split, hand, quantiser, n (sequences) and the figures of `tokenizer.figures`.
@@ -38,8 +40,10 @@ def evaluate_tokenizer(
         data: Episode store with motions of the hands.
         split: A key of `datasets.splits.SPLITS`.
         tokenizer: What is measured.
-        hands: Hands to measure; empty takes all of the tokenizer. The reference hand is always read.
+        hands: Hands to measure; empty takes all of the tokenizer. The reference hand is always read. Linear codes can
+            be measured on hands that the tokenizer does not know, too.
         selection: Measure on the recordings kept for choosing between models instead of the test parts.
+        baselines: Measure linear codes of several rates and plain k-means as well (`linear_codes`).
         quick: Only some recordings of each part, chosen evenly.
 
     Raises:
@@ -56,7 +60,7 @@ def evaluate_tokenizer(
         refuse_trained_on(tested, {"tokenizer": tokenizer.card})
     warn_of_other_motions(data, (*names, reference), {"tokenizer": tokenizer.card})
     models = {name: load_hand(name) for name in {reference, *names}}
-    training = {name: _motions(data, name, ids["train"]) for name in names}
+    training = {name: _motions(data, name, ids["train"]) for name in dict.fromkeys((*names, reference))}
     rows = []
     for part in parts:
         chosen = ids[part][:: max(1, len(ids[part]) // _QUICK)] if quick else ids[part]
@@ -65,12 +69,16 @@ def evaluate_tokenizer(
         label = split if part == "test" else f"{split}/{part}"
         motions = {name: _motions(data, name, chosen) for name in dict.fromkeys((*names, reference))}
         common = {"split": label, "n": len(chosen)}
-        for row in tokenizer_figures(tokenizer, motions, models, reference):
+        known = {name: motions[name] for name in motions if name in tokenizer.hands or not baselines}
+        for row in tokenizer_figures(tokenizer, known, models, reference):
             if row["hand"] in names:
                 rows.append({**common, "quantiser": tokenizer.config.quantiser, **row})
         for name in names:
             none = mean_pose_errors(motions[name], training[name], models[name])
             rows.append({**common, "hand": name, "quantiser": "mean_pose", "bits_per_frame": 0.0, **none})
+        if baselines:
+            measured = {name: models[name] for name in names}
+            rows += [{**common, **row} for row in baseline_rows(measured, training, motions, reference)]
     return rows
 
 
