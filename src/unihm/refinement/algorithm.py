@@ -114,7 +114,7 @@ def _report(segment: Segment, refined: Refined, mode: str, seconds: float) -> Re
 
 
 def _causal(segment: Segment) -> Refined:
-    stream = CausalRefinement(segment.hand, segment.points, segment.normals, table=segment.table, config=segment.config)
+    stream = CausalRefinement.of_segment(segment)
     T_world_palm, qpos = stream.run(segment)
     return Refined(
         T_object_palm=np.linalg.inv(segment.T_world_object) @ T_world_palm,

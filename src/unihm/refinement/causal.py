@@ -57,8 +57,17 @@ class CausalRefinement:
         Raises:
             ValueError: The cloud is empty or holds numbers that are not finite.
         """
-        self.workspace = Workspace(hand, points, normals, config or RefinementConfig())
-        self.table = table
+        self._begin(Workspace(hand, points, normals, config or RefinementConfig()), table)
+
+    @classmethod
+    def of_segment(cls, segment: Segment) -> CausalRefinement:
+        """The stream of a motion whose hand and object are prepared already."""
+        stream = cls.__new__(cls)
+        stream._begin(segment, segment.table)
+        return stream
+
+    def _begin(self, workspace: Workspace, table: float) -> None:
+        self.workspace, self.table, hand = workspace, table, workspace.hand
         space, config = self.workspace, self.workspace.config
         # The priors of Eqs. 14 and 15 as one: its precision is their sum, its mean theirs, weighted.
         terms = np.stack([space.sigma(s) ** -2 for s in (config.generated, config.velocity, config.acceleration)])
