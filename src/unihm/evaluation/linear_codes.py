@@ -17,9 +17,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from unihm.evaluation.cases import RECORDED_HAND
 from unihm.hands.hand import HandModel
 from unihm.schema.motion import HandMotion
-from unihm.tokenizer.features import HandFeatures, canonical_path
+from unihm.tokenizer.features import HandFeatures, canonical_path, hand_features
 from unihm.tokenizer.figures import motion_errors, summary
 from unihm.tokenizer.kmeans import kmeans, nearest
 
@@ -111,36 +112,27 @@ def _cells(values: Float[np.ndarray, " n"], bits: int) -> Float[np.ndarray, " m"
 
 
 class Vectors:
-    """Motions of a hand as weighted vectors of some frames, in the canonical frames of a reference hand."""
+    """Motions of a hand as weighted vectors of some frames, in given canonical frames."""
 
     def __init__(
-        self,
-        hand: HandModel,
-        training: Mapping[str, HandMotion],
-        reference: Mapping[str, HandMotion],
-        frames: int,
+        self, hand: HandModel, training: Mapping[str, HandMotion], paths: Mapping[str, Float[np.ndarray, "_ 4 4"]]
     ):
         """Learn how much each feature counts.
 
         Args:
             hand: The hand.
-            training: Its training motions with their objects.
-            reference: Motions of the same ids whose palm fixes the canonical frames.
-            frames: Frames of a vector.
+            training: Its training motions.
+            paths: Their canonical frames.
         """
-        lower, upper = hand.lower.tolist(), hand.upper.tolist()
-        self.hand, self.frames = hand, frames
-        self.features = HandFeatures(
-            hand=hand.name, joint_names=hand.joint_names, lower=tuple(lower), upper=tuple(upper)
-        )
-        x = np.concatenate([self._frames(m, canonical_path(reference[name])) for name, m in training.items()])
+        self.features = hand_features(hand)
+        x = np.concatenate([self.features.of_motion(motion, paths[name]).numpy() for name, motion in training.items()])
         self.weight = _sensitivity(self.features, hand, x)
 
-    def of(self, motion: HandMotion, path: Float[np.ndarray, "T 4 4"]) -> Float[np.ndarray, "n d"]:
-        """Vectors of a motion; the last one is filled with the last frame."""
-        x = self._frames(motion, path) * self.weight
-        rows = np.minimum(np.arange(-(-len(x) // self.frames) * self.frames), len(x) - 1)
-        return x[rows].reshape(-1, self.frames * x.shape[1])
+    def of(self, motion: HandMotion, path: Float[np.ndarray, "T 4 4"], frames: int) -> Float[np.ndarray, "n d"]:
+        """Vectors of so many frames of a motion; the last one is filled with the last frame."""
+        x = self.features.of_motion(motion, path).numpy() * self.weight
+        rows = np.minimum(np.arange(-(-len(x) // frames) * frames), len(x) - 1)
+        return x[rows].reshape(-1, frames * x.shape[1])
 
     def motion(
         self, vectors: Float[np.ndarray, "n d"], path: Float[np.ndarray, "T 4 4"], like: HandMotion
@@ -154,10 +146,6 @@ class Vectors:
             qpos=torch.clamp(qpos, lower, upper).numpy(),
             T_world_palm=path @ T.numpy(),
         )
-
-    def _frames(self, motion: HandMotion, path: np.ndarray) -> Float[np.ndarray, "T F"]:
-        qpos = torch.from_numpy(np.ascontiguousarray(self.features.ordered_qpos(motion), dtype=np.float64))
-        return self.features.pack(qpos, torch.from_numpy(np.linalg.inv(path) @ motion.T_world_palm)).numpy()
 
 
 def _sensitivity(features: HandFeatures, hand: HandModel, x: Float[np.ndarray, "n F"]) -> Float[np.ndarray, " F"]:
@@ -200,26 +188,28 @@ def baseline_rows(
     """
     paths = {name: canonical_path(motion) for name, motion in tested[reference].items()}
     learned = {name: canonical_path(motion) for name, motion in training[reference].items()}
-    of_hand = {name: Vectors(hands[name], training[name], training[reference], FRAMES) for name in hands}
+    of_hand = {name: Vectors(hand, training[name], learned) for name, hand in hands.items()}
     train = {
-        name: np.concatenate([vectors.of(training[name][i], learned[i]) for i in learned])
+        name: np.concatenate([vectors.of(training[name][i], learned[i], FRAMES) for i in learned])
         for name, vectors in of_hand.items()
     }
-    test = {name: {i: vectors.of(tested[name][i], paths[i]) for i in paths} for name, vectors in of_hand.items()}
+    test = {
+        name: {i: vectors.of(tested[name][i], paths[i], FRAMES) for i in paths} for name, vectors in of_hand.items()
+    }
 
-    def figures(name: str, decoded: Mapping[str, np.ndarray], vectors: Vectors) -> dict[str, Any]:
-        motions = {i: vectors.motion(decoded[i], paths[i], tested[name][i]) for i in paths}
+    def figures(name: str, decoded: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        motions = {i: of_hand[name].motion(decoded[i], paths[i], tested[name][i]) for i in paths}
         return summary(motion_errors(motions[i], tested[name][i], hands[name]) for i in paths)
 
     together = np.concatenate([train[name] for name in hands], axis=1)
     start = np.cumsum([0, *(train[name].shape[1] for name in hands)])
     slices = {name: slice(a, b) for name, a, b in zip(hands, start[:-1], start[1:], strict=True)}
     for rate in rates:
-        for name, vectors in of_hand.items():
+        for name in hands:
             code = fit_linear_code(train[name], int(rate * FRAMES))
             decoded = {i: code.decode(code.cut(code.components(x))) for i, x in test[name].items()}
             yield {"hand": name, "quantiser": "pca", "bits_per_frame": code.bits / FRAMES,
-                   **figures(name, decoded, vectors)}  # fmt: skip
+                   **figures(name, decoded)}  # fmt: skip
         code = fit_linear_code(together, int(rate * FRAMES))
         wanted = code.components(together)
         words = {}
@@ -229,21 +219,21 @@ def baseline_rows(
             gram += _RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
             encoder = np.linalg.solve(gram, (train[name] - mean).T @ wanted)  # components have mean 0
             words[name] = {i: code.cut((x - mean) @ encoder) for i, x in test[name].items()}
-        for source in dict.fromkeys((None, *(name for name in ("human",) if name in hands))):
-            for name, vectors in of_hand.items():
-                if source == name:
-                    continue
-                decoded = {i: code.decode(y)[:, slices[name]] for i, y in words[source or name].items()}
-                label = "pca shared" if source is None else f"pca shared, from {source}"
-                yield {"hand": name, "quantiser": label, "bits_per_frame": code.bits / FRAMES,
-                       **figures(name, decoded, vectors)}  # fmt: skip
-    for name in hands:
-        single = Vectors(hands[name], training[name], training[reference], 1)
-        points = torch.from_numpy(np.concatenate([single.of(training[name][i], learned[i]) for i in learned])).float()
+        pairs = [("pca shared", name, name) for name in hands]
+        if RECORDED_HAND in hands:
+            label = f"pca shared, from {RECORDED_HAND}"
+            pairs += [(label, RECORDED_HAND, name) for name in hands if name != RECORDED_HAND]
+        for label, source, name in pairs:
+            decoded = {i: code.decode(y)[:, slices[name]] for i, y in words[source].items()}
+            yield {"hand": name, "quantiser": label, "bits_per_frame": code.bits / FRAMES,
+                   **figures(name, decoded)}  # fmt: skip
+    for name, vectors in of_hand.items():
+        frames = np.concatenate([vectors.of(training[name][i], learned[i], 1) for i in learned])
+        points = torch.from_numpy(frames).float()
         centroids = kmeans(points, codes, torch.Generator().manual_seed(seed))
         decoded = {}
         for i in paths:
-            x = torch.from_numpy(single.of(tested[name][i], paths[i])).float()
+            x = torch.from_numpy(vectors.of(tested[name][i], paths[i], 1)).float()
             decoded[i] = centroids[nearest(x, centroids)].double().numpy()
         yield {"hand": name, "quantiser": f"k-means {len(centroids)}", "bits_per_frame": float(np.log2(len(centroids))),
-               **figures(name, decoded, single)}  # fmt: skip
+               **figures(name, decoded)}  # fmt: skip

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.optimize import nnls
 
 from unihm.compiled import compiled
@@ -130,9 +130,18 @@ def joint_compliance(hand: HandDescription, stiffness: tuple[float, float]) -> F
         hand: The hand.
         stiffness: Nm/rad and N/m.
     """
+    return 1 / np.where(sliding_joints(hand), stiffness[1], stiffness[0])
+
+
+def sliding_joints(hand: HandDescription) -> Bool[np.ndarray, " nq"]:
+    """Which joints slide.
+
+    Args:
+        hand: The hand.
+    """
     slides = np.zeros(len(hand.joint_names), dtype=bool)
     slides[hand.chain.column[hand.chain.prismatic.astype(bool)]] = True
-    return 1 / np.where(slides, stiffness[1], stiffness[0])
+    return slides
 
 
 def joint_effort(hand: HandDescription) -> Float[np.ndarray, " nq"]:

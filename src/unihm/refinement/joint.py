@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from unihm.geometry.interpolation import poses_at, rows_at, smoothstep
 from unihm.refinement.approach import Approach, approach, clear
-from unihm.refinement.forces import squeezing_target
+from unihm.refinement.forces import sliding_joints, squeezing_target
 from unihm.refinement.grasp import Grasp, find_grasps
 from unihm.refinement.segment import Segment
 from unihm.refinement.timing import stretched_times
@@ -144,7 +144,9 @@ def _stretched(segment: Segment, refined: Refined) -> Refined:
         fps,
         carry=(config.carry_speed, config.carry_acceleration, config.jerk),
         palm=(config.reach_speed, config.reach_acceleration, config.jerk),
-        joint_speed=np.where(segment.slides, np.inf, config.finger_speed).clip(max=segment.hand.chain.velocity),
+        joint_speed=np.where(sliding_joints(segment.hand), np.inf, config.finger_speed).clip(
+            max=segment.hand.chain.velocity
+        ),
     )
     count = max(round(times[-1] * fps), 1) + 1
     return _at(refined, np.interp(np.linspace(0, times[-1], count), times, np.arange(len(times))))

@@ -74,20 +74,15 @@ def separation(box, half, s, o, worth, found, p, a, b):
     """
     t0, t1, t2 = box[s, 9] - box[o, 9], box[s, 10] - box[o, 10], box[s, 11] - box[o, 11]
     best, kind, first, second = -math.inf, 0, 0, 0
-    for i in range(3):  # faces of s, then of o
-        n0, n1, n2 = box[s, i], box[s, 3 + i], box[s, 6 + i]
-        gap = abs(n0 * t0 + n1 * t1 + n2 * t2) - half[s, i] - _shadow(box, half, o, n0, n1, n2)
-        if gap > best:
-            best, kind, first = gap, 0, i
-            if best > worth:
-                return best
-    for i in range(3):
-        n0, n1, n2 = box[o, i], box[o, 3 + i], box[o, 6 + i]
-        gap = abs(n0 * t0 + n1 * t1 + n2 * t2) - half[o, i] - _shadow(box, half, s, n0, n1, n2)
-        if gap > best:
-            best, kind, first = gap, 1, i
-            if best > worth:
-                return best
+    for face in range(2):  # faces of s, then of o
+        own, other = (s, o) if face == 0 else (o, s)
+        for i in range(3):
+            n0, n1, n2 = box[own, i], box[own, 3 + i], box[own, 6 + i]
+            gap = abs(n0 * t0 + n1 * t1 + n2 * t2) - half[own, i] - _shadow(box, half, other, n0, n1, n2)
+            if gap > best:
+                best, kind, first = gap, face, i
+                if best > worth:
+                    return best
     c0, c1, c2 = 0.0, 0.0, 0.0
     for i in range(3):
         a0, a1, a2 = box[s, i], box[s, 3 + i], box[s, 6 + i]

@@ -6,7 +6,7 @@ import math
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from unihm.geometry.point_cloud import noise_of, smoothed
 from unihm.hands.description import HandDescription
@@ -73,13 +73,6 @@ class Workspace:
         """Range of each joint, rad or m; a turn where it has none."""
         span = self.hand.chain.upper - self.hand.chain.lower
         return np.where(np.isfinite(span), span, 2 * math.pi)
-
-    @cached_property
-    def slides(self) -> Bool[np.ndarray, " nq"]:
-        """Which joints slide."""
-        found = np.zeros(len(self.hand.joint_names), dtype=bool)
-        found[self.hand.chain.column[self.hand.chain.prismatic.astype(bool)]] = True
-        return found
 
     def sigma(self, sigma: StateSigma) -> Float[np.ndarray, " n"]:
         """Standard deviations of a correction's entries."""

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from unihm.geometry.lie import make_transform, matrix_from_6d, rotation_6d
 from unihm.geometry.object_frame import canonical_object_frame
+from unihm.hands.hand import HandModel
 from unihm.schema.motion import HandMotion
 
 PALM_SIZE = 9
@@ -110,3 +111,26 @@ class HandFeatures:
                 f"'{self.hand}' has {', '.join(self.joint_names[:4])}... ({len(self.joint_names)} in all)."
             )
         return motion.qpos[:, [motion.joint_names.index(name) for name in self.joint_names]]
+
+    def of_motion(self, motion: HandMotion, T_world_canonical: Float[np.ndarray, "T 4 4"]) -> Float[Tensor, "T F"]:
+        """Features of a motion's frames, in double precision.
+
+        Args:
+            motion: Of this hand.
+            T_world_canonical: Path of the canonical object frame.
+
+        Raises:
+            ValueError: The motion has other joints.
+        """
+        qpos = torch.from_numpy(np.ascontiguousarray(self.ordered_qpos(motion), dtype=np.float64))
+        return self.pack(qpos, torch.from_numpy(np.linalg.inv(T_world_canonical) @ motion.T_world_palm))
+
+
+def hand_features(hand: HandModel) -> HandFeatures:
+    """How a hand's joints are scaled: by its limits."""
+    return HandFeatures(
+        hand=hand.name,
+        joint_names=tuple(hand.joint_names),
+        lower=tuple(hand.lower.tolist()),
+        upper=tuple(hand.upper.tolist()),
+    )

@@ -93,9 +93,7 @@ class Tokenizer:
         path = canonical_path(motion) if T_world_canonical is None else T_world_canonical
         if len(path) != len(motion):
             raise ValueError(f"The object frame has {len(path)} poses for {len(motion)} frames.")
-        qpos = torch.from_numpy(np.ascontiguousarray(features.ordered_qpos(motion), dtype=np.float64))
-        T_canonical_palm = torch.from_numpy(np.linalg.inv(path) @ motion.T_world_palm)
-        x_TF = features.pack(qpos, T_canonical_palm).float()
+        x_TF = features.of_motion(motion, path).float()
         if not torch.isfinite(x_TF).all():
             raise ValueError("The motion holds NaN or infinite values.")
         chunks = -(-len(motion) // self.frames_per_chunk)

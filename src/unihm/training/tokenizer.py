@@ -24,7 +24,7 @@ from unihm.hands.hand import HandModel, load_hand
 from unihm.registry import unknown_name
 from unihm.schema.motion import HandMotion
 from unihm.schema.storage import write_json
-from unihm.tokenizer.features import HandFeatures
+from unihm.tokenizer.features import hand_features as hand_features
 from unihm.tokenizer.figures import mean_pose_errors, tokenizer_figures
 from unihm.tokenizer.tokenizer import SHIPPED, Tokenizer, load_tokenizer
 from unihm.tokenizer.vqvae import SharedVQVAE
@@ -156,16 +156,6 @@ def begin_with_motions(data: Path, hands: Iterable[str], out: Path, *, resume: b
             checkpoint.unlink()
     write_json(note, made)
     return made
-
-
-def hand_features(hand: HandModel) -> HandFeatures:
-    """How a hand's joints are scaled: by its limits."""
-    return HandFeatures(
-        hand=hand.name,
-        joint_names=tuple(hand.joint_names),
-        lower=tuple(hand.lower.tolist()),
-        upper=tuple(hand.upper.tolist()),
-    )
 
 
 def _export(

@@ -73,9 +73,7 @@ class PairedMotions:
                 motion = of_hand[name]
                 if len(motion) != len(paths[name]):
                     raise ValueError(f"'{name}' has {len(motion)} frames on '{hand}', others {len(paths[name])}.")
-                qpos = torch.from_numpy(np.ascontiguousarray(hands[hand].ordered_qpos(motion), dtype=np.float64))
-                T_canonical_palm = torch.from_numpy(np.linalg.inv(paths[name]) @ motion.T_world_palm)
-                x_TF = hands[hand].pack(qpos, T_canonical_palm).float()
+                x_TF = hands[hand].of_motion(motion, paths[name]).float()
                 rows.append(x_TF[torch.arange(T).clamp(max=len(motion) - 1)])
             self.features[hand] = torch.stack(rows)
 
