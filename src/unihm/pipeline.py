@@ -30,7 +30,7 @@ from unihm.schema.motion import HandMotion, MotionTokens
 from unihm.schema.plan import Plan
 from unihm.schema.scene import PerceivedScene, Scene
 from unihm.simulation.trying import GRASPS, Trying
-from unihm.tokenizer.tokenizer import Tokenizer, load_tokenizer
+from unihm.tokenizer.tokenizer import FOR_GENERATOR, Tokenizer, load_tokenizer
 
 if TYPE_CHECKING:
     from unihm.simulation.perceived import Perceived
@@ -69,7 +69,7 @@ class Pipeline:
     refinement: RefinementConfig = field(default_factory=RefinementConfig)
 
     def __post_init__(self):
-        self.tokenizer: Tokenizer = load_tokenizer(self.tokenizer_path)
+        self.tokenizer: Tokenizer = load_tokenizer(self.tokenizer_path, shipped=FOR_GENERATOR)
         self.generator: Generator = GENERATORS[self.generator_name](self.generator_path, tokenizer=self.tokenizer)
 
     def plan(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from unihm.commands.bench import EIGHT
 from unihm.commands.console import check_writable, load_weights, report
@@ -54,39 +54,60 @@ def eval_tokenizer(
     data: Path,
     split: str = "release",
     hand: tuple[str, ...] = (),
+    source: tuple[str, ...] = ("human", "shadow", "xhand"),
+    weights: Path | None = None,
+    preset: Literal["paper"] | None = None,
+    runs: Path = Path("runs"),
     baselines: bool = False,
     selection: bool = False,
     quick: bool = False,
     seed: int = 0,
+    out: Path | None = None,
     json: bool = False,
 ):
-    """decode(encode(motion)) on held-out recordings, hand by hand.
+    """decode(encode(motion)) on held-out recordings, hand by hand, at every rate; and from hand to hand.
 
     Args:
         data: Episode store with retargeted motions, from `unihm data import`.
         split: Which recordings are held out.
         hand: Hands to evaluate; default: all that the tokenizer knows.
+        source: Hands whose tokens the others decode; those that the tokenizer does not know are left out.
+        weights: Tokenizer weights; default: the shipped ones.
+        preset: paper prints the layout of the paper's Table B1, from the runs of its two presets.
+        runs: Where they are: RUNS/paper and RUNS/paper-mlp, as `unihm train tokenizer --preset paper --out RUNS/paper`
+            leaves them.
         baselines: Beside the tokenizer, PCA with scalar quantisers at several rates, for each hand alone and for all
             together, and k-means with 8192 codes; trained on the same recordings.
         selection: Measure on the recordings that choices are made on (part `validation`), not on those held out.
         quick: The same on a few recordings; labelled so.
         seed: Stated with the rows; nothing is sampled.
+        out: Folder for table.txt, table.csv, table.json and table.png (rate against distortion).
         json: Print the rows as JSON.
     """
-    from unihm.evaluation.tokenizer import evaluate_tokenizer
+    from unihm.evaluation.tables import text_table, write_tables
+    from unihm.evaluation.tokenizer import evaluate_tokenizer, rounded
+    from unihm.evaluation.tokenizer_plots import draw_rates
     from unihm.tokenizer.tokenizer import load_tokenizer
 
     facts = evaluation_facts(data, seed, quick)
-    tokenizer = load_weights(load_tokenizer)
-    rows = evaluate_tokenizer(data, split, tokenizer, hands=hand, baselines=baselines, selection=selection, quick=quick)
-    facts = {**facts, "rows": rows}
-    lines = [
-        "  ".join(
-            f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in row.items()
-        )
-        for row in rows
-    ]
-    report(facts, json, "\n".join(lines))
+    if preset is not None:
+        from unihm.evaluation.table_b1 import evaluate_paper, layout
+
+        rows = evaluate_paper(data, split, runs, selection=selection, quick=quick)
+        facts = {**facts, "rows": rows}
+        if out is not None:
+            write_tables(facts, out, text=layout, draw=lambda rows, path: None)
+        report(facts, json, layout(rows))
+        return
+    tokenizer = load_weights(lambda: load_tokenizer(weights))
+    sources = [name for name in source if name in tokenizer.hands]
+    rows = evaluate_tokenizer(
+        data, split, tokenizer, hands=hand, sources=sources, baselines=baselines, selection=selection, quick=quick
+    )
+    facts = {**facts, "tokenizer": tokenizer.fingerprint, "rows": rows}
+    if out is not None:
+        write_tables(facts, out, text=lambda rows: text_table(rounded(rows), None), draw=draw_rates)
+    report(facts, json, text_table(rounded(rows), None))
 
 
 def eval_refinement(

@@ -95,43 +95,91 @@ def retarget(
     report(facts, json)
 
 
-def translate(motion: Path, *, to: str | None = None, out: Path | None = None, json: bool = False):
+def translate(
+    motion: Path,
+    *,
+    to: str | None = None,
+    bits: float | None = None,
+    polish: int = 0,
+    stream: str | None = None,
+    weights: Path | None = None,
+    out: Path | None = None,
+    json: bool = False,
+):
     """A motion of one hand to another through the shared codebook (Eq. 6).
 
     Args:
-        motion: A motion .npz.
+        motion: A motion .npz; or - to read frames from standard input and write translated ones as they come, one JSON
+            object a line with "qpos" and "palm" (x y z and quaternion w x y z). See --stream.
         to: The hand to translate to.
+        bits: The finest code of at most so many bits a frame; default: the finest there is.
+        polish: Steps of the retargeting solver on the keypoints, after translation.
+        stream: With -, the hand whose frames come; its joints in the order of `unihm hands show`.
+        weights: Tokenizer weights; default: the shipped ones.
         out: The motion file; default beside the input, <motion>-<to>.npz.
         json: Print the facts as JSON.
     """
+    from unihm.evaluation.cases import RECORDED_HAND
     from unihm.hands.hand import list_hands, load_hand
     from unihm.schema.motion import HandMotion
     from unihm.tokenizer.tokenizer import load_tokenizer
 
     if to is None:
         raise ValueError(f"--to needs the hand to translate to. Available: {', '.join(list_hands())}.")
+    if polish < 0:
+        raise ValueError(f"--polish is {polish}, expected at least 0.")
+    if (str(motion) == "-") != (stream is not None) or (stream is not None and polish):
+        raise ValueError("- for standard input and --stream HAND go together, without --polish.")
+    tokenizer = load_weights(lambda: load_tokenizer(weights))
+    levels = tokenizer.rates[-1] if bits is None else tokenizer.levels_within(bits)
+    if stream is not None:
+        from unihm.commands.streaming import translate_lines
+
+        translate_lines(tokenizer, stream, to, levels)
+        return
     target = load_hand(to)
     source = HandMotion.load(motion)
-    tokenizer = load_weights(load_tokenizer)
-    translated = tokenizer.translate(source, target.name)
+    translated = tokenizer.translate(source, target.name, levels=levels)
+    if polish:
+        from unihm.retargeting import polish as polished
+        from unihm.tokenizer.figures import keypoints_world
+
+        # Any hand's tokens can be read as the recorded person's hand, which has all keypoints.
+        person = source if source.hand == RECORDED_HAND else tokenizer.translate(source, RECORDED_HAND, levels=levels)
+        keypoints = keypoints_world(person, load_hand(RECORDED_HAND))
+        translated = polished(translated, keypoints, target.description, steps=polish)
     path = out or motion.with_name(f"{motion.stem}-{target.name}.npz")
     translated.save(path)
     facts = {
         "from": source.hand,
         "to": target.name,
         "frames": len(translated),
-        "tokens": -(-len(source) // tokenizer.frames_per_chunk) * tokenizer.levels,
+        "tokens": -(-len(source) // tokenizer.frames_per_chunk) * levels,
+        "bits_per_frame": tokenizer.bits(levels),
         "out": str(path),
     }
     report(facts, json)
 
 
-def tokens(motion: Path, *, decode: str | None = None, out: Path | None = None, json: bool = False):
+def tokens(
+    motion: Path | None = None,
+    *,
+    decode: str | None = None,
+    bits: float | None = None,
+    codebook: Path | None = None,
+    weights: Path | None = None,
+    out: Path | None = None,
+    json: bool = False,
+):
     """A motion as tokens with their times; or tokens back to a motion.
 
     Args:
-        motion: A motion .npz to encode, or a tokens .npz.
+        motion: A motion .npz to encode; or tokens, as .npz or as the JSON that --json prints, perhaps edited.
         decode: Decode the tokens with this hand and write the motion.
+        bits: The finest code of at most so many bits a frame; default: the coarsest, the one a generator writes.
+        codebook: Instead of a motion, draw the most used codes on three hands and how often each is used, to this .png
+            or .html file.
+        weights: Tokenizer weights; default: the shipped ones.
         out: The tokens file (or with --decode the motion file); default beside the input.
         json: Print the tokens as JSON.
     """
@@ -139,21 +187,29 @@ def tokens(motion: Path, *, decode: str | None = None, out: Path | None = None, 
     from unihm.schema.storage import load_record_header
     from unihm.tokenizer.tokenizer import load_tokenizer
 
-    tokenizer = load_weights(load_tokenizer)
-    if load_record_header(motion).get("kind") == "motion_tokens":
+    tokenizer = load_weights(lambda: load_tokenizer(weights))
+    if (motion is None) == (codebook is None):
+        raise ValueError("Expected a motion or tokens to read, or --codebook FILE to draw the codes.")
+    if codebook is not None:
+        from unihm.viewer.codebook_sheet import write_codebook
+
+        report({**write_codebook(tokenizer, codebook), "out": str(codebook)}, json)
+        return
+    assert motion is not None
+    path = motion
+    if motion.suffix == ".json":
+        written = MotionTokens.from_json(motion)
+    elif load_record_header(motion).get("kind") == "motion_tokens":
         written = MotionTokens.load(motion)
-        path = motion
     else:
-        written = tokenizer.encode(HandMotion.load(motion))
+        levels = tokenizer.levels if bits is None else tokenizer.levels_within(bits)
+        written = tokenizer.encode(HandMotion.load(motion), levels=levels)
         path = motion.with_name(f"{motion.stem}-tokens.npz") if out is None or decode else out
         written.save(path)
     facts: dict[str, Any] = {
-        "hand": written.hand,
-        "tokenizer": written.tokenizer,
-        "frames": written.num_frames,
-        "frames_per_chunk": written.frames_per_chunk,
+        **written.as_json(),
         "seconds_per_chunk": written.frames_per_chunk / written.fps,
-        "codes": written.codes.tolist(),
+        "bits_per_frame": tokenizer.bits(written.codes.shape[1]),
         "out": str(path),
     }
     if decode is not None:

@@ -12,26 +12,58 @@ def train_tokenizer(
     *,
     data: Path,
     out: Path = Path("runs/tokenizer"),
-    preset: Literal["tiny", "base", "paper"] = "base",
+    preset: Literal["tiny", "base", "residual", "paper", "paper-mlp"] = "base",
     split: str = "release",
     seed: int = 0,
     resume: bool = False,
+    workers: int = 1,
+    hand: tuple[str, ...] = (),
+    add_hand: Path | None = None,
+    weights: Path | None = None,
+    frames: int | None = None,
     json: bool = False,
 ):
-    """Train the shared codebook: the reference hand first, the others by distillation (Sec. 3.2).
+    """Train the shared codebook (Sec. 3.2): one stream by charts and a predictive codec, or the paper's VQ-VAE.
 
     Args:
         data: Episode store with retargeted motions, from `unihm data import`.
         out: Folder for log, checkpoints and weights.
-        preset: Size and length of the training.
+        preset: base is what is shipped, tiny a small one; paper and paper-mlp are the paper's (1D-Conv and MLP),
+            residual is the code of the shipped generator.
         split: Which recordings to train on.
         seed: Seed of everything random.
         resume: Go on from the last checkpoint in OUT.
+        workers: Hands that are learned at once, a process each.
+        hand: Which hands; default: all that DATA has motions of.
+        add_hand: Instead, teach one more hand (a folder or a name) the codes that exist; codes and the other hands stay
+            as they are, bit by bit.
+        weights: With --add-hand, the tokenizer to add to; default: the shipped one.
+        frames: With --add-hand, learn from about so many frames; default: all of the train part.
         json: Print the figures as JSON.
     """
+    if add_hand is not None:
+        from unihm.training.adding import add_hand as add
+
+        report(
+            add(
+                add_hand,
+                data,
+                out,
+                weights=weights,
+                frames=frames,
+                preset=preset,
+                split=split,
+                seed=seed,
+                resume=resume,
+            ),
+            json,
+        )
+        return
+    if weights is not None or frames is not None:
+        raise ValueError("--weights and --frames go with --add-hand.")
     from unihm.training.tokenizer import train_tokenizer as train
 
-    report(train(data, out, preset=preset, split=split, seed=seed, resume=resume), json)
+    report(train(data, out, preset=preset, split=split, seed=seed, resume=resume, workers=workers, hands=hand), json)
 
 
 def train_generator(

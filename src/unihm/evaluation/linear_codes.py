@@ -175,7 +175,7 @@ def baseline_rows(
     codes: int = KMEANS_CODES,
     seed: int = 0,
 ) -> Iterator[dict[str, Any]]:
-    """Rows with hand, quantiser, bits_per_frame and the figures of `tokenizer.figures`.
+    """Rows with hand, quantiser, source, bits_per_frame and the figures of `tokenizer.figures`.
 
     Args:
         hands: The hands to measure.
@@ -208,7 +208,7 @@ def baseline_rows(
         for name in hands:
             code = fit_linear_code(train[name], int(rate * FRAMES))
             decoded = {i: code.decode(code.cut(code.components(x))) for i, x in test[name].items()}
-            yield {"hand": name, "quantiser": "pca", "bits_per_frame": code.bits / FRAMES,
+            yield {"hand": name, "quantiser": "pca", "source": "own", "bits_per_frame": code.bits / FRAMES,
                    **figures(name, decoded)}  # fmt: skip
         code = fit_linear_code(together, int(rate * FRAMES))
         wanted = code.components(together)
@@ -219,14 +219,13 @@ def baseline_rows(
             gram += _RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
             encoder = np.linalg.solve(gram, (train[name] - mean).T @ wanted)  # components have mean 0
             words[name] = {i: code.cut((x - mean) @ encoder) for i, x in test[name].items()}
-        pairs = [("pca shared", name, name) for name in hands]
+        pairs = [(name, name) for name in hands]
         if RECORDED_HAND in hands:
-            label = f"pca shared, from {RECORDED_HAND}"
-            pairs += [(label, RECORDED_HAND, name) for name in hands if name != RECORDED_HAND]
-        for label, source, name in pairs:
+            pairs += [(RECORDED_HAND, name) for name in hands if name != RECORDED_HAND]
+        for source, name in pairs:
             decoded = {i: code.decode(y)[:, slices[name]] for i, y in words[source].items()}
-            yield {"hand": name, "quantiser": label, "bits_per_frame": code.bits / FRAMES,
-                   **figures(name, decoded)}  # fmt: skip
+            yield {"hand": name, "quantiser": "pca shared", "source": "own" if source == name else source,
+                   "bits_per_frame": code.bits / FRAMES, **figures(name, decoded)}  # fmt: skip
     for name, vectors in of_hand.items():
         frames = np.concatenate([vectors.of(training[name][i], learned[i], 1) for i in learned])
         points = torch.from_numpy(frames).float()
@@ -235,5 +234,5 @@ def baseline_rows(
         for i in paths:
             x = torch.from_numpy(vectors.of(tested[name][i], paths[i], 1)).float()
             decoded[i] = centroids[nearest(x, centroids)].double().numpy()
-        yield {"hand": name, "quantiser": f"k-means {len(centroids)}", "bits_per_frame": float(np.log2(len(centroids))),
-               **figures(name, decoded)}  # fmt: skip
+        yield {"hand": name, "quantiser": f"k-means {len(centroids)}", "source": "own",
+               "bits_per_frame": float(np.log2(len(centroids))), **figures(name, decoded)}  # fmt: skip

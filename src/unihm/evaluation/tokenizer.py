@@ -6,19 +6,20 @@ all stands beside the tokenizer: the mean of the training motions in the canonic
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from unihm.datasets.episode_store import episode_table, read_episodes
 from unihm.datasets.motion_store import attach, read_motions
 from unihm.datasets.splits import split as split_ids
+from unihm.evaluation.cases import RECORDED_HAND
 from unihm.evaluation.generation import TEST_PARTS
 from unihm.evaluation.linear_codes import baseline_rows
 from unihm.evaluation.trained_on import refuse_trained_on, warn_of_other_motions
 from unihm.hands.hand import load_hand
 from unihm.schema.motion import HandMotion
-from unihm.tokenizer.figures import mean_pose_errors, tokenizer_figures
+from unihm.tokenizer.figures import cross_rows, mean_pose_errors, own_rows
 from unihm.tokenizer.tokenizer import Tokenizer
 
 _QUICK = 12  # sequences of each part
@@ -30,6 +31,7 @@ def evaluate_tokenizer(
     tokenizer: Tokenizer,
     *,
     hands: Sequence[str] = (),
+    sources: Sequence[str] = (),
     selection: bool = False,
     baselines: bool = False,
     quick: bool = False,
@@ -42,6 +44,8 @@ def evaluate_tokenizer(
         tokenizer: What is measured.
         hands: Hands to measure; empty takes all of the tokenizer. The reference hand is always read. Linear codes can
             be measured on hands that the tokenizer does not know, too.
+        sources: Hands whose motions the others decode; the hand that was recorded is always read for them, if it is in
+            the store.
         selection: Measure on the recordings kept for choosing between models instead of the test parts.
         baselines: Measure linear codes of several rates and plain k-means as well (`linear_codes`).
         quick: Only some recordings of each part, chosen evenly.
@@ -51,6 +55,8 @@ def evaluate_tokenizer(
     """
     reference = tokenizer.config.reference_hand
     names = tuple(hands) or tokenizer.hands
+    read: tuple[str, ...] = (*names, *sources, reference, *([RECORDED_HAND] if sources else []))
+    read = tuple(dict.fromkeys(read))
     records = episode_table(data)
     parts = ("validation",) if selection else TEST_PARTS.get(split, ("test",))
     ids = {part: split_ids(split, part, records) for part in (*parts, "train")}
@@ -58,21 +64,28 @@ def evaluate_tokenizer(
         recordings = {record.id: record.recording for record in records}
         tested = {recordings[name] for part in parts for name in ids[part]}
         refuse_trained_on(tested, {"tokenizer": tokenizer.card})
-    warn_of_other_motions(data, (*names, reference), {"tokenizer": tokenizer.card})
-    models = {name: load_hand(name) for name in {reference, *names}}
-    training = {name: _motions(data, name, ids["train"]) for name in dict.fromkeys((*names, reference))}
+    warn_of_other_motions(data, read, {"tokenizer": tokenizer.card})
+    models = {name: load_hand(name) for name in read}
+    training = {name: motions_of(data, name, ids["train"]) for name in read}
     rows = []
     for part in parts:
         chosen = ids[part][:: max(1, len(ids[part]) // _QUICK)] if quick else ids[part]
         if not chosen:
             raise ValueError(f"'{data}' holds no recording of part '{part}' of split '{split}'.")
         label = split if part == "test" else f"{split}/{part}"
-        motions = {name: _motions(data, name, chosen) for name in dict.fromkeys((*names, reference))}
+        motions = {name: motions_of(data, name, chosen) for name in read}
         common = {"split": label, "n": len(chosen)}
-        known = {name: motions[name] for name in motions if name in tokenizer.hands or not baselines}
-        for row in tokenizer_figures(tokenizer, known, models, reference):
-            if row["hand"] in names:
-                rows.append({**common, "quantiser": tokenizer.config.quantiser, **row})
+        known = {name: motions[name] for name in names if name in tokenizer.hands or not baselines}
+        quantiser = tokenizer.config.quantiser
+        rows += [
+            {**common, "quantiser": quantiser, "source": "own", **row} for row in own_rows(tokenizer, known, models)
+        ]
+        for source in sources:
+            targets = [name for name in known if name != source]
+            rows += [
+                {**common, "quantiser": quantiser, **row}
+                for row in cross_rows(tokenizer, motions, models, source, targets, RECORDED_HAND)
+            ]
         for name in names:
             none = mean_pose_errors(motions[name], training[name], models[name])
             rows.append({**common, "hand": name, "quantiser": "mean_pose", "bits_per_frame": 0.0, **none})
@@ -82,7 +95,12 @@ def evaluate_tokenizer(
     return rows
 
 
-def _motions(data: str | Path, hand: str, ids: list[str]) -> dict[str, HandMotion]:
+def motions_of(data: str | Path, hand: str, ids: list[str]) -> dict[str, HandMotion]:
     """Motions of a hand with their objects, in the order of the ids."""
     found = read_motions(data, hand, ids)
     return {e.id: attach(found[e.id], e) for e in read_episodes(data, ids)}
+
+
+def rounded(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows with three digits of every number, for people."""
+    return [{k: float(f"{v:.3g}") if isinstance(v, float) else v for k, v in row.items()} for row in rows]

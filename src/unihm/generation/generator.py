@@ -188,7 +188,7 @@ def start_latent(tokenizer: Tokenizer, hand: str, pose: Float[Tensor, "B F"]) ->
         pose: Features of the initial pose, see `tokenizer.features`.
     """
     still = pose[:, None].expand(-1, tokenizer.frames_per_chunk, -1)
-    return tokenizer.model.encode(hand, still, torch.ones(len(pose), 1, dtype=torch.bool))[:, 0]
+    return tokenizer.vqvae.encode(hand, still, torch.ones(len(pose), 1, dtype=torch.bool))[:, 0]
 
 
 _MAX_POINTS = 1024

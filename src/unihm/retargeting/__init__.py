@@ -18,7 +18,16 @@ frame's final answer, which makes results depend on where the recording starts (
 """
 
 from unihm.retargeting.config import PRESETS, RetargetingConfig
+from unihm.retargeting.polishing import polish
 from unihm.retargeting.sequences import RetargetingReport, retarget, retarget_with_report
 from unihm.retargeting.stream import Retargeter
 
-__all__ = ["PRESETS", "Retargeter", "RetargetingConfig", "RetargetingReport", "retarget", "retarget_with_report"]
+__all__ = [
+    "PRESETS",
+    "Retargeter",
+    "RetargetingConfig",
+    "RetargetingReport",
+    "polish",
+    "retarget",
+    "retarget_with_report",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -150,3 +151,30 @@ class MotionTokens:
             return cls(**fields)
         except (TypeError, KeyError) as error:
             raise ValueError(f"'{path}' is damaged: {error}.") from error
+
+    def as_json(self) -> dict[str, Any]:
+        """All fields as JSON values, to be read and edited by people; poses are x y z and quaternion w x y z."""
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        poses = pose_to_vector(self.T_world_canonical).tolist()
+        return {**fields, "codes": self.codes.tolist(), "T_world_canonical": poses}
+
+    @classmethod
+    def from_json(cls, path: str | Path) -> MotionTokens:
+        """Read what `as_json` gives from a file; other entries are passed over.
+
+        Raises:
+            ValueError: The file is missing, no JSON, or lacks a field; codes are no rows of whole numbers.
+        """
+        try:
+            found = json.loads(Path(path).read_text(encoding="utf-8"))
+            fields: dict[str, Any] = {name: found[name] for name in cls.__dataclass_fields__}
+            codes, poses = np.array(fields["codes"]), np.array(fields["T_world_canonical"], dtype=np.float64)
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError, TypeError, ValueError) as error:
+            raise ValueError(f"'{path}' cannot be read as tokens: {error}.") from error
+        except KeyError as error:
+            raise ValueError(f"'{path}' cannot be read as tokens: it lacks {error}.") from error
+        if codes.ndim != 2 or codes.dtype.kind not in "iu" or poses.ndim != 2 or poses.shape[1] != 7:
+            raise ValueError(
+                f"'{path}': expected codes as rows of whole numbers of one length, and poses of 7 numbers."
+            )
+        return cls(**{**fields, "codes": codes, "T_world_canonical": vector_to_pose(poses)})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -13,6 +14,9 @@ from unihm.hands.hand import HandModel
 from unihm.schema.motion import HandMotion, MotionTokens
 from unihm.tokenizer.features import canonical_path
 from unihm.tokenizer.tokenizer import Tokenizer
+
+PINCH = 0.02
+"""m; a person whose thumb is so near another fingertip pinches."""
 
 
 def keypoints_world(motion: HandMotion, hand: HandModel) -> Float[np.ndarray, "T k 3"]:
@@ -57,50 +61,113 @@ def summary(errors: Iterable[dict[str, np.ndarray]]) -> dict[str, float | None]:
     }
 
 
-def codes_in_use(tokens: Iterable[MotionTokens], levels: int) -> list[int]:
-    """How many different codes occur at each level."""
+def codes_in_use(tokens: Iterable[MotionTokens]) -> float:
+    """How many different codes occur at a level, mean over levels."""
     codes = np.concatenate([t.codes for t in tokens])
-    return [len(np.unique(codes[:, level])) for level in range(levels)]
+    return float(np.mean([len(np.unique(codes[:, level])) for level in range(codes.shape[1])]))
 
 
-def tokenizer_figures(
-    tokenizer: Tokenizer,
-    motions: Mapping[str, Mapping[str, HandMotion]],
-    hands: Mapping[str, HandModel],
-    reference_hand: str,
-) -> list[dict[str, object]]:
-    """One row for each hand: encode and decode on the hand itself, and across from and to the reference hand.
+def own_rows(
+    tokenizer: Tokenizer, motions: Mapping[str, Mapping[str, HandMotion]], hands: Mapping[str, HandModel]
+) -> Iterator[dict[str, object]]:
+    """One row for each hand and rate: decode(encode(motion)) beside the motion.
 
     Args:
         tokenizer: What is measured.
         motions: hand -> episode id -> motion with its object.
         hands: The hands' kinematics.
-        reference_hand: The hand whose tokens the others decode. Frames are each encoded hand's own.
 
     Returns:
-        Rows with the figures of `summary`, ``codes_in_use``, ``bits_per_frame``, and for other hands
-        ``from_reference_mm`` and ``to_reference_mm``: mean fingertip distance to the hand's own retargeted motion.
+        Rows with hand, ``bits_per_frame``, the figures of `summary`, ``codes_in_use`` and ``frames_per_second``
+        (encoding and decoding in one batch, features and records included).
     """
-    tokens = {
-        hand: {name: tokenizer.encode(motion) for name, motion in of_hand.items()} for hand, of_hand in motions.items()
-    }
+    for hand, of_hand in motions.items():
+        for levels in tokenizer.rates:
+            start = time.perf_counter()
+            tokens = tokenizer.encode_all(list(of_hand.values()), levels=levels)
+            decoded = tokenizer.decode_all(tokens, hand)
+            seconds = time.perf_counter() - start
+            errors = [motion_errors(d, m, hands[hand]) for d, m in zip(decoded, of_hand.values(), strict=True)]
+            yield {
+                "hand": hand,
+                "bits_per_frame": tokenizer.bits(levels),
+                "finger_bits_per_frame": tokenizer.finger_bits(levels),
+                **summary(errors),
+                "codes_in_use": codes_in_use(tokens),
+                "frames_per_second": round(sum(map(len, decoded)) / seconds),
+            }
 
-    def errors(source: str, target: str) -> list[dict[str, np.ndarray]]:
-        return [
-            motion_errors(tokenizer.decode(tokens[source][name], target), truth, hands[target])
-            for name, truth in motions[target].items()
-        ]
 
-    rows = []
-    for hand in motions:
-        row: dict[str, object] = {"hand": hand, **summary(errors(hand, hand))}
-        row["codes_in_use"] = codes_in_use(tokens[hand].values(), tokenizer.levels)
-        row["bits_per_frame"] = tokenizer.bits_per_frame
-        if hand != reference_hand and reference_hand in motions:
-            row["from_reference_mm"] = summary(errors(reference_hand, hand))["fingertip_mm"]
-            row["to_reference_mm"] = summary(errors(hand, reference_hand))["fingertip_mm"]
-        rows.append(row)
-    return rows
+def cross_rows(
+    tokenizer: Tokenizer,
+    motions: Mapping[str, Mapping[str, HandMotion]],
+    hands: Mapping[str, HandModel],
+    source: str,
+    targets: Sequence[str],
+    person: str | None = None,
+) -> Iterator[dict[str, object]]:
+    """One row for each target and rate: a hand's motion, translated (Eq. 6), beside the target's own retargeted motion.
+
+    Args:
+        tokenizer: What is measured.
+        motions: hand -> episode id -> motion with its object; of the same recordings.
+        hands: The hands' kinematics.
+        source: Whose motion is encoded.
+        targets: Who decodes it.
+        person: The hand that was recorded; with it, rows also say how far fingertips are from the person's.
+
+    Returns:
+        Rows with hand, source, ``bits_per_frame``, the figures of `summary`, and those of `beside_the_person`.
+    """
+    for levels in tokenizer.rates:
+        tokens = tokenizer.encode_all(list(motions[source].values()), levels=levels)
+        for target in targets:
+            decoded = tokenizer.decode_all(tokens, target)
+            truth = list(motions[target].values())
+            row: dict[str, object] = {
+                "hand": target,
+                "source": source,
+                "bits_per_frame": tokenizer.bits(levels),
+                **summary(motion_errors(d, m, hands[target]) for d, m in zip(decoded, truth, strict=True)),
+            }
+            if person is not None:
+                row |= beside_the_person(
+                    decoded, truth, list(motions[person].values()), hands[target], hands[person]
+                )  # fmt: skip
+            yield row
+
+
+def beside_the_person(
+    translated: Sequence[HandMotion],
+    direct: Sequence[HandMotion],
+    person: Sequence[HandMotion],
+    hand: HandModel,
+    human: HandModel,
+) -> dict[str, float | None]:
+    """Fingertips and pinches of translated motions and of direct retargeting, beside the recorded person's.
+
+    Returns:
+        ``tip_excess_mm``: how much farther the translated fingertips are from the person's than the directly
+        retargeted ones, mean. On frames in which the person's thumb and another fingertip are within 2 cm,
+        mean error of that distance: ``pinch_mm`` against direct retargeting, ``pinch_person_mm`` against the person,
+        and ``pinch_direct_mm`` of direct retargeting against the person; None where there is no such frame.
+    """
+    slots = hand.fingertip_slots.numpy()
+    counterparts = [human.keypoint_indices.tolist().index(i) for i in hand.keypoint_indices[slots].tolist()]
+    tips = [
+        np.concatenate([keypoints_world(m, model)[:, chosen] for m in of_hand])
+        for of_hand, model, chosen in (
+            (translated, hand, slots), (direct, hand, slots), (person, human, np.array(counterparts)),
+        )
+    ]  # fmt: skip
+    ours, retargeted, true = tips
+    far = [np.linalg.norm(tip - true, axis=-1).mean() for tip in (ours, retargeted)]
+    gaps = [np.linalg.norm(tip[:, 1:] - tip[:, :1], axis=-1) for tip in tips]
+    close = gaps[2] < PINCH
+    found: dict[str, float | None] = {"tip_excess_mm": float(far[0] - far[1]) * 1e3}
+    for name, a, b in (("pinch_mm", 0, 1), ("pinch_person_mm", 0, 2), ("pinch_direct_mm", 1, 2)):
+        found[name] = float(np.abs(gaps[a] - gaps[b])[close].mean()) * 1e3 if close.any() else None
+    return found
 
 
 def mean_pose_errors(

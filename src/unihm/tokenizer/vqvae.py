@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from unihm.tokenizer.codebook import make_quantiser
@@ -134,6 +134,22 @@ class SharedVQVAE(nn.Module):
     def decode(self, hand: str, z_BND: Float[Tensor, "B N D"], mask: Bool[Tensor, "B N"]) -> Float[Tensor, "B T F"]:
         """``x = D_h(z_q)`` (Eq. B6)."""
         return self.decoders[hand](z_BND, mask)
+
+    @property
+    def rates(self) -> tuple[int, ...]:
+        """Numbers of codes in a row at which a stream may end: all levels, nothing else."""
+        return (self.config.levels,)
+
+    def write(self, hand: str, x_BTF: Float[Tensor, "B T F"], levels: int) -> Int[Tensor, "B N L"]:
+        """Codes of features (Eqs. 1, B3, B4); T is a whole number of chunks."""
+        assert levels in self.rates
+        mask = torch.ones(len(x_BTF), x_BTF.shape[1] // self.config.frames_per_chunk, dtype=torch.bool)
+        return self.quantiser.quantize(self.encode(hand, x_BTF, mask)).codes
+
+    def read(self, hand: str, codes_BNL: Int[Tensor, "B N L"]) -> Float[Tensor, "B T F"]:
+        """Features of codes (Eqs. 2, B5, B6)."""
+        z = self.quantiser.embed(codes_BNL)
+        return self.decode(hand, z, torch.ones(z.shape[:2], dtype=torch.bool))
 
     def train_only(self, *parts: nn.Module) -> None:
         """Let gradients reach these parts alone; everything else stays bit by bit as it is."""

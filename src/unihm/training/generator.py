@@ -33,7 +33,7 @@ from unihm.geometry.lie import geodesic_angle
 from unihm.hands.hand import HandModel, load_hand
 from unihm.schema.storage import write_json
 from unihm.tokenizer.features import PALM_SIZE
-from unihm.tokenizer.tokenizer import Tokenizer, load_tokenizer
+from unihm.tokenizer.tokenizer import FOR_GENERATOR, Tokenizer, load_tokenizer
 from unihm.tokenizer.vqvae import chunk_mask
 from unihm.training.generator_data import Batch, ConditionedMotions, Variation
 from unihm.training.loop import LoopConfig, fit
@@ -137,7 +137,7 @@ def train_generator(
     name = preset if isinstance(preset, str) else "custom"
     config = choose(GENERATOR, preset) if isinstance(preset, str) else preset
     config = replace(config, loop=replace(config.loop, seed=seed))
-    tokenizer = tokenizer if isinstance(tokenizer, Tokenizer) else load_tokenizer(tokenizer)
+    tokenizer = tokenizer if isinstance(tokenizer, Tokenizer) else load_tokenizer(tokenizer, shipped=FOR_GENERATOR)
     data, out = Path(data), Path(out)
     records = episode_table(data)
     parts = {part: split_ids(split, part, records) for part in ("train", "validation")}
@@ -212,7 +212,7 @@ class GeneratorTask:
         self.config = config
         self.steps_per_epoch = -(-len(motions) // config.batch_size)
         self._ratio = 0.0
-        tokenizer.model.requires_grad_(False)
+        tokenizer.vqvae.requires_grad_(False)
 
     def fit_prior(self, network: MotionQwen3) -> None:
         """Solve the prior on varied motions of all hands; a resumed run overwrites it with the same."""
@@ -227,7 +227,7 @@ class GeneratorTask:
                 exists = _exists(batch, self.tokenizer)
                 with torch.no_grad():
                     start = start_latent(self.tokenizer, hand, batch.features[:, 0]) / network.head.scale
-                    latent = self.tokenizer.model.encode(hand, batch.features, exists) / network.head.scale
+                    latent = self.tokenizer.vqvae.encode(hand, batch.features, exists) / network.head.scale
                 features = network.prior.features(
                     batch.T_world_canonical, batch.lengths, batch.T_canonical_palm0, start, batch.points
                 )
@@ -251,9 +251,9 @@ class GeneratorTask:
         config = self.config
         exists = _exists(batch, self.tokenizer)
         with torch.no_grad():
-            latent = self.tokenizer.model.encode(batch.hand, batch.features, exists)
-            quantised = self.tokenizer.model.quantiser.quantize(latent)
-            motion = self.tokenizer.model.quantiser.embed(quantised.codes)
+            latent = self.tokenizer.vqvae.encode(batch.hand, batch.features, exists)
+            quantised = self.tokenizer.vqvae.quantiser.quantize(latent)
+            motion = self.tokenizer.vqvae.quantiser.embed(quantised.codes)
             texts = [_choose(self.motions.instructions[int(i)], rng) for i in batch.rows]
             conditions = conditions_of(batch, texts, self.tokenizer, self.reader)
         conditions = replace(
@@ -271,7 +271,7 @@ class GeneratorTask:
         ).mean(dim=0)
         weights = config.level_decay ** torch.arange(len(entropy), dtype=torch.float32)
         loss = (entropy * weights).sum() / weights.sum()
-        decoded = self.tokenizer.model.decode(batch.hand, network.head.point(hidden, origin), exists)
+        decoded = self.tokenizer.vqvae.decode(batch.hand, network.head.point(hidden, origin), exists)
         error = _feature_distance(decoded, batch.features)
         real = torch.arange(error.shape[1]) < batch.lengths[:, None]
         error = (error * real).sum() / real.sum()
@@ -352,8 +352,8 @@ def motion_errors(
             texts = [motions.instructions[int(i)][0] for i in part]
             conditions = conditions_of(batch, texts, tokenizer, reader)
             codes = write_codes(network, conditions, steps=steps, temperature=temperature, rng=rng)
-            latent = tokenizer.model.quantiser.embed(codes)
-            decoded = tokenizer.model.decode(hand, latent, _exists(batch, tokenizer))
+            latent = tokenizer.vqvae.quantiser.embed(codes)
+            decoded = tokenizer.vqvae.decode(hand, latent, _exists(batch, tokenizer))
             rows.append(_errors(decoded, batch, models[hand], tokenizer))
     mpjpe, fpl, fol = torch.cat(rows).mean(dim=0).tolist()
     return {"mpjpe_mm": 1e3 * mpjpe, "fpl_mm": 1e3 * fpl, "fol_deg": fol}
@@ -363,7 +363,7 @@ def _errors(
     decoded: Float[Tensor, "B T F"], batch: Batch, hand: HandModel, tokenizer: Tokenizer
 ) -> Float[Tensor, "B 3"]:
     """Mean keypoint distance, m, and the palm's final distance, m, and angle, degrees."""
-    features = tokenizer.model.hands[hand.name]
+    features = tokenizer.vqvae.hands[hand.name]
     points, palms = [], []
     for x in (decoded, batch.features):
         qpos, T_canonical_palm = features.unpack(x.double())
@@ -387,7 +387,7 @@ def _load(data: Path, tokenizer: Tokenizer, ids: list[str], config: GeneratorTra
     return ConditionedMotions(
         read_episodes(data, complete),
         motions,
-        tokenizer.model.hands,
+        tokenizer.vqvae.hands,
         reference_hand=tokenizer.config.reference_hand,
         frames_per_chunk=tokenizer.frames_per_chunk,
         max_frames=config.max_frames,

@@ -2,7 +2,7 @@
 
 A run lives in a folder: ``log.jsonl`` (a line for each logged step or epoch), ``checkpoint.safetensors`` and,
 where a figure is watched, ``best.safetensors``. A run that was killed and resumed gives the same numbers, bit
-by bit on a CPU, as one that was not.
+by bit on a CPU, as one that was not. Under `torchrun` every process takes its share of a batch (`distributed`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from unihm.schema.weights import assign, read_tensors, write_tensors
 from unihm.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from unihm.training.distributed import average_gradients, rank, share, wait
 
 Figures = Mapping[str, float]
 LossFunction = Callable[[Any, Any, torch.Generator], tuple[Tensor, Figures]]
@@ -128,14 +129,17 @@ def fit(
         if resume and checkpoint.is_file():
             progress = load_checkpoint(checkpoint, module, optimizer, rng, setup)
         log = _Log(folder / "log.jsonl", progress.step)
-        bar = tqdm(total=total, initial=progress.step, desc=title, unit="step", mininterval=2.0, leave=False)
+        bar = tqdm(
+            total=total, initial=progress.step, desc=title, unit="step", mininterval=2.0, leave=False,
+            disable=rank() > 0,
+        )  # fmt: skip
         module.train()
         while progress.epoch < config.epochs and not _reached(stop_after, progress):
             epoch = progress.epoch
             draw = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
             done = progress.step - epoch * steps_per_epoch
             for batch in islice(batches(epoch, draw), done, steps_per_epoch):
-                figures = _step(module, loss, batch, rng, optimizer, parameters, config, progress, total)
+                figures = _step(module, loss, share(batch), rng, optimizer, parameters, config, progress, total)
                 bar.update()
                 if progress.step % config.log_steps == 0:
                     log.write({"step": progress.step, "epoch": epoch, **figures})
@@ -143,7 +147,7 @@ def fit(
                 if progress.step == (epoch + 1) * steps_per_epoch:
                     break  # the checkpoint of the last step is written after `on_epoch_end`
                 if progress.step % config.checkpoint_steps == 0 or _reached(stop_after, progress):
-                    save_checkpoint(checkpoint, module, optimizer, rng, progress)
+                    _save(checkpoint, module, optimizer, rng, progress)
                 if _reached(stop_after, progress):
                     bar.close()
                     return progress
@@ -154,7 +158,7 @@ def fit(
                 _end_epoch(module, on_epoch_end, rng, config, progress, folder, log)
             finished = progress.epoch == config.epochs or _reached(stop_after, progress)
             if finished or progress.step % config.checkpoint_steps < steps_per_epoch:
-                save_checkpoint(checkpoint, module, optimizer, rng, progress)
+                _save(checkpoint, module, optimizer, rng, progress)
         bar.close()
     if progress.epoch == config.epochs and progress.best is not None:
         tensors, _ = read_tensors(folder / "best.safetensors")
@@ -173,6 +177,7 @@ def _step(module, loss, batch, rng, optimizer, parameters, config, progress, tot
     if not torch.isfinite(value):
         raise ValueError(f"The loss is {value.item()} at step {progress.step}; the last checkpoint is intact.")
     value.backward()
+    average_gradients(parameters)
     norm = nn.utils.clip_grad_norm_(parameters, config.clip_norm)
     optimizer.step()
     progress.step += 1
@@ -194,7 +199,16 @@ def _end_epoch(module, on_epoch_end, rng, config, progress, folder, log) -> None
         raise ValueError(f"{config.best} is {figures[config.best]} after epoch {progress.epoch}.")
     if progress.best is None or figures[config.best] < progress.best:
         progress.best, progress.best_epoch = float(figures[config.best]), progress.epoch
-        write_tensors(folder / "best.safetensors", module.state_dict(), {"epoch": progress.epoch})
+        if rank() == 0:
+            write_tensors(folder / "best.safetensors", module.state_dict(), {"epoch": progress.epoch})
+        wait()
+
+
+def _save(path: Path, module, optimizer, rng, progress: Progress) -> None:
+    """One checkpoint for all processes: they hold the same numbers."""
+    if rank() == 0:
+        save_checkpoint(path, module, optimizer, rng, progress)
+    wait()
 
 
 def _reached(stop_after: int | None, progress: Progress) -> bool:
@@ -206,7 +220,10 @@ class _Log:
 
     def __init__(self, path: Path, step: int):
         self._path = path
+        self._writes = rank() == 0
         self._start = time.monotonic()
+        if not self._writes:
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         kept: list[str] = []
         if step and path.is_file():
@@ -216,6 +233,8 @@ class _Log:
         path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
 
     def write(self, line: dict[str, Any]) -> None:
+        if not self._writes:
+            return
         line["seconds"] = round(time.monotonic() - self._start, 2)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")

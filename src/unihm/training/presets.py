@@ -1,12 +1,18 @@
-"""Named settings: ``tiny`` trains in a minute or two on a CPU, ``base`` made what is shipped, ``paper``."""
+"""Named settings: ``tiny`` trains in a minute or two on a CPU, ``base`` made what is shipped, ``paper``.
+
+The tokenizer has two kinds: one stream by charts and a predictive codec (`UnifiedTraining`), and the paper's VQ-VAE
+(`TokenizerTraining`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from unihm.registry import unknown_name
+from unihm.tokenizer.predictive import CodecConfig
+from unihm.tokenizer.unified import UnifiedConfig
 from unihm.tokenizer.vqvae import TokenizerConfig
 from unihm.training.loop import LoopConfig
 
@@ -41,8 +47,60 @@ class Augmentation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ChartTraining:
+    """How the chart of one hand is trained (`hand_charts`)."""
+
+    loop: LoopConfig
+    """Epochs are passes over all frames."""
+    batch_size: int = 1024
+    """Frames in a batch."""
+    least_steps: int = 0
+    """With few frames there are more passes, up to so many steps."""
+    contact_weight: float = 2.0
+    """How much more a fingertip that touches the object counts than another keypoint."""
+    pinch_weight: float = 0.5
+    """Weight of the vectors between fingertips that pinch."""
+    distillation_weight: float = 1.0
+    """Weight of the encoder's distance to the reference hand's fingers (Eqs. 3, B13)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodecFitting:
+    """How the shared codes are fitted (`codec_fitting`)."""
+
+    passes: int = 3
+    """Varied copies of all motions of all hands that the codes are fitted to."""
+    rounds: int = 4
+    """Of a stage."""
+    points: int = 60_000
+    """Examples that k-means sees."""
+    palm_weight: float = 0.5
+    """What the ends of the palm's axes, 10 cm long, count beside the mean of the keypoints."""
+    metre_of_a_radian: float = 0.04
+    """What an error of all joints counts beside keypoints, m per rad."""
+    least_metric: float = 1e-3
+    """m per unit; no latent direction counts less."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnifiedTraining:
+    """Everything that decides how one stream for all hands is trained."""
+
+    tokenizer: UnifiedConfig = field(default_factory=UnifiedConfig)
+    """Sizes."""
+    chart: ChartTraining
+    """Each hand's chart."""
+    codec: CodecFitting = field(default_factory=CodecFitting)
+    """The codes."""
+    max_frames: int = 96
+    """Motions are cut to so many frames, a whole number of chunks."""
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    """How motions are varied for the codes."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TokenizerTraining:
-    """Everything that decides how a tokenizer is trained."""
+    """Everything that decides how a VQ-VAE with an encoder and a decoder for each hand is trained."""
 
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     """Sizes."""
@@ -80,32 +138,44 @@ class TokenizerTraining:
     """How training motions are varied."""
 
 
-TOKENIZER: Mapping[str, TokenizerTraining] = {
-    "tiny": TokenizerTraining(
-        tokenizer=TokenizerConfig(latent=16, width=48, encoder_blocks=1, decoder_blocks=1, levels=4, codes=128),
-        reference=LoopConfig(epochs=24, learning_rate=4e-3, warmup_steps=20),
-        alignment=LoopConfig(epochs=8, learning_rate=4e-3, warmup_steps=20),
-        warmup_epochs=4,
-        refresh_epochs=4,
-        distillation_epochs=2,
+def _paper(backbone: Literal["conv", "mlp"]) -> TokenizerTraining:
+    """What Appendix B.2 states: one code of 8192 for a chunk, beta 0.25, rate 1e-4, a refresh every 50 epochs, the loss
+    of Eqs. B7 and B8 alone. Its sizes, chunk length and number of epochs are not stated.
+    """
+    return TokenizerTraining(
+        tokenizer=TokenizerConfig(width=256, quantiser="vq", levels=1, codes=8192, backbone=backbone),
+        reference=LoopConfig(epochs=200, learning_rate=1e-4, schedule="constant"),
+        alignment=LoopConfig(epochs=100, learning_rate=1e-4, schedule="constant"),
+        warmup_epochs=1,
+        refresh_epochs=50,
+        distillation_epochs=20,
+        random_depth=0.0,
+        palm_weight=1.0,
+        keypoint_weight=0.0,
+        velocity_weight=0.0,
+    )
+
+
+TOKENIZER: Mapping[str, TokenizerTraining | UnifiedTraining] = {
+    "tiny": UnifiedTraining(
+        tokenizer=UnifiedConfig(width=48, couplings=4, codec=CodecConfig(stages=(5, 11), codes=256)),
+        chart=ChartTraining(loop=LoopConfig(epochs=6, learning_rate=4e-3, warmup_steps=20)),
+        codec=CodecFitting(passes=1, rounds=2, points=10_000),
     ),
-    "base": TokenizerTraining(
+    "base": UnifiedTraining(
+        chart=ChartTraining(
+            loop=LoopConfig(epochs=80, learning_rate=2e-3, warmup_steps=200, final_rate=0.01), least_steps=2000
+        ),
+    ),
+    # Residual codes between conv networks, of a hand each: the codes that the shipped generator writes.
+    "residual": TokenizerTraining(
         reference=LoopConfig(epochs=110, learning_rate=1.5e-3, warmup_steps=100),
         alignment=LoopConfig(epochs=60, learning_rate=1.5e-3, warmup_steps=100),
         warmup_epochs=10,
         refresh_epochs=5,
         distillation_epochs=10,
     ),
-    # What Appendix B.2 states: one code of 8192 for a chunk, beta 0.25, rate 1e-4, a refresh every 50 epochs. Its
-    # sizes, chunk length and number of epochs are not stated.
-    "paper": TokenizerTraining(
-        tokenizer=TokenizerConfig(width=256, quantiser="vq", levels=1, codes=8192),
-        reference=LoopConfig(epochs=500, learning_rate=1e-4, schedule="constant"),
-        alignment=LoopConfig(epochs=300, learning_rate=1e-4, schedule="constant"),
-        warmup_epochs=1,
-        refresh_epochs=50,
-        distillation_epochs=50,
-        random_depth=0.0,
-    ),
+    "paper": _paper("conv"),
+    "paper-mlp": _paper("mlp"),
 }
 """Presets of ``unihm train tokenizer``."""

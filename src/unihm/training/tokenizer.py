@@ -1,14 +1,14 @@
 """``unihm train tokenizer``: motions of a store become a tokenizer with its card.
 
-Stage 1 trains the reference hand with the codebook, stage 2 adds every other hand of the store.
+One stream for all hands: stage 1 trains each hand's chart, stage 2 fits the shared codes. A VQ-VAE: stage 1 trains the
+reference hand with the codebook, stage 2 adds every other hand of the store.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -25,40 +25,33 @@ from unihm.registry import unknown_name
 from unihm.schema.motion import HandMotion
 from unihm.schema.storage import write_json
 from unihm.tokenizer.features import hand_features as hand_features
-from unihm.tokenizer.figures import mean_pose_errors, tokenizer_figures
+from unihm.tokenizer.figures import cross_rows, mean_pose_errors, own_rows
 from unihm.tokenizer.tokenizer import SHIPPED, Tokenizer, load_tokenizer
+from unihm.tokenizer.unified import UnifiedTokenizer
 from unihm.tokenizer.vqvae import SharedVQVAE
-from unihm.training.presets import TOKENIZER, TokenizerTraining, choose
+from unihm.training.distributed import processes, rank, wait
+from unihm.training.presets import TOKENIZER, TokenizerTraining, UnifiedTraining, choose
 from unihm.training.tokenizer_data import PairedMotions
 from unihm.training.tokenizer_stages import TokenizerStages
+from unihm.training.unified import fit_codec, one_thread, seeded, train_charts
 
 LICENCE = "CC BY-NC 4.0 (trained on DexYCB)"
 
 _log = logging.getLogger(__name__)
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """One torch thread: layers this small gain nothing from more, lose much on a busy machine, and the order of sums,
-    hence the trained weights, would depend on the number of cores.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@_one_thread()
+@one_thread()
+@processes()
 def train_tokenizer(
     data: str | Path,
     out: str | Path,
     *,
-    preset: str | TokenizerTraining = "base",
+    preset: str | TokenizerTraining | UnifiedTraining = "base",
     split: str = "release",
     seed: int = 0,
     resume: bool = False,
+    workers: int = 1,
+    hands: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Train on the train part of a split and measure on its validation part.
 
@@ -69,9 +62,12 @@ def train_tokenizer(
         split: Name of a split.
         seed: Seed of everything random.
         resume: Go on from the checkpoints in `out`; finished stages are not repeated.
+        workers: Charts that are trained at once, a process each.
+        hands: Which hands; empty takes all that the store has motions of. The reference hand is always among them.
 
     Returns:
-        Where the weights are, their fingerprint, and a row of figures for each hand.
+        Where the weights are, their fingerprint, and a row of figures for each hand; of `torchrun`'s processes but
+        the first, only their number.
 
     Raises:
         ValueError: Preset, split or hand do not exist, the store is unfit, a checkpoint does not fit, or the run began
@@ -86,25 +82,31 @@ def train_tokenizer(
     known = hands_in(data)
     if reference not in known:
         raise unknown_name(f"Motions in '{data}' of reference hand", reference, known)
-    order = (reference, *(hand for hand in known if hand != reference))
-    hands = {hand: load_hand(hand) for hand in order}
+    for hand in hands:
+        if hand not in known:
+            raise unknown_name(f"Motions in '{data}' of hand", hand, known)
+    order = (reference, *(hand for hand in known if hand != reference and (not hands or hand in hands)))
+    models = {hand: load_hand(hand) for hand in order}
 
     records = episode_table(data)
     parts = {part: split_ids(split, part, records) for part in ("train", "validation")}
     motions = {part: load_motions(data, order, ids) for part, ids in parts.items()}
     _log.info("%d training and %d validation motions", len(parts["train"]), len(parts["validation"]))
 
-    features = {hand: hand_features(model) for hand, model in hands.items()}
-    paired = PairedMotions(motions["train"], features, reference_hand=reference, max_frames=config.max_frames)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model = SharedVQVAE(config.tokenizer, features.values())
-    stages = TokenizerStages(model, paired, hands, config, motions["validation"])
-    made = begin_with_motions(data, order, out, resume=resume)
-    stages.train_reference(out / f"1-{reference}", resume=resume)
-    for hand in order[1:]:
-        stages.add_hand(hand, out / f"2-{hand}", resume=resume)
+    made = begin_with_motions(data, order, out, resume=resume) if rank() == 0 else {}
+    wait()
+    if isinstance(config, UnifiedTraining):
+        model = UnifiedTokenizer(config.tokenizer, [hand_features(hand) for hand in models.values()])
+        train_charts(
+            model, motions["train"], motions["validation"], config, out, resume=resume, workers=workers
+        )  # fmt: skip
+        if rank() == 0:
+            fit_codec(model, motions["train"], models, config, out, resume=resume)
+    else:
+        model = _train_vqvae(config, motions, models, out, resume=resume)
 
+    if rank() > 0:
+        return {"process": rank()}
     recordings = {record.id: record.recording for record in records}
     card = {
         "licence": LICENCE,
@@ -119,7 +121,30 @@ def train_tokenizer(
         "training_recordings": sorted({recordings[i] for i in parts["train"]}),
         "selection_recordings": sorted({recordings[i] for i in parts["validation"]}),
     }
-    return _export(model, out / SHIPPED, card, motions, hands, reference)
+    return _export(model, out / SHIPPED, card, motions, models, reference)
+
+
+def _train_vqvae(
+    config: TokenizerTraining,
+    motions: Mapping[str, Mapping[str, Mapping[str, HandMotion]]],
+    hands: Mapping[str, HandModel],
+    out: Path,
+    *,
+    resume: bool,
+) -> SharedVQVAE:
+    """Stage 1 with the reference hand, stage 2 with every other."""
+    reference = config.tokenizer.reference_hand
+    features = {hand: hand_features(model) for hand, model in hands.items()}
+    paired = PairedMotions(motions["train"], features, reference_hand=reference, max_frames=config.max_frames)
+    with torch.random.fork_rng():
+        torch.manual_seed(config.reference.seed)
+        model = SharedVQVAE(config.tokenizer, features.values())
+    stages = TokenizerStages(model, paired, hands, config, motions["validation"])
+    stages.train_reference(out / f"1-{reference}", resume=resume)
+    for hand in hands:
+        if hand != reference:
+            stages.add_hand(hand, out / f"2-{hand}", resume=resume)
+    return model
 
 
 def load_motions(data: Path, hands: tuple[str, ...], ids: list[str]) -> dict[str, dict[str, HandMotion]]:
@@ -159,7 +184,7 @@ def begin_with_motions(data: Path, hands: Iterable[str], out: Path, *, resume: b
 
 
 def _export(
-    model: SharedVQVAE,
+    model: SharedVQVAE | UnifiedTokenizer,
     path: Path,
     card: dict[str, Any],
     motions: Mapping[str, Mapping[str, Mapping[str, HandMotion]]],
@@ -171,17 +196,22 @@ def _export(
     stored = load_tokenizer(path)
     rows: list[dict[str, Any]] = []
     if motions["validation"][reference]:
-        rows = tokenizer_figures(stored, motions["validation"], hands, reference)
+        rows = [{"source": "own", **row} for row in own_rows(stored, motions["validation"], hands)]
         for row in rows:
-            hand = row["hand"]
+            hand = str(row["hand"])
             none = mean_pose_errors(motions["validation"][hand], motions["train"][hand], hands[hand])
             row["mean_pose_keypoint_mm"] = none["keypoint_mm"]
+            del row["frames_per_second"]  # of this machine, not of the weights
+        others = [hand for hand in hands if hand != reference]
+        rows += cross_rows(stored, motions["validation"], hands, reference, others)
     write_json(path.with_suffix(".json"), {**stored.card, "figures": {"part": "validation", "rows": rows}})
     return {"weights": str(path), "fingerprint": stored.fingerprint, "rows": rows}
 
 
-def _seeded(config: TokenizerTraining, seed: int) -> TokenizerTraining:
-    """The settings with the seed in both loops."""
+def _seeded(config: TokenizerTraining | UnifiedTraining, seed: int) -> TokenizerTraining | UnifiedTraining:
+    """The settings with the seed in all loops."""
+    if isinstance(config, UnifiedTraining):
+        return seeded(config, seed)
     return replace(
         config, reference=replace(config.reference, seed=seed), alignment=replace(config.alignment, seed=seed)
     )

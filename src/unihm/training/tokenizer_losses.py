@@ -44,12 +44,14 @@ def reconstruction_loss(
         rng: CPU generator that draws the pairs.
 
     Returns:
-        The loss, and the mean error e in mm.
+        The loss, and the mean error e in mm; NaN where it has no weight.
     """
     valid = torch.arange(x.shape[1], device=x.device)[None] < num_frames[:, None]
     square = (x_hat - x).square()
     palm, joints = square[..., :PALM_SIZE].mean(-1), square[..., PALM_SIZE:].mean(-1)
     features_term = ((config.palm_weight * palm + config.joint_weight * joints) * valid).sum() / valid.sum()
+    if config.keypoint_weight == config.velocity_weight == 0:
+        return features_term, float("nan")
     # A few pairs of neighbouring frames of each motion: forward kinematics costs more than the networks.
     choices = (num_frames - 1).clamp(min=1)
     draw = torch.rand(len(x), config.keypoint_pairs, generator=rng).to(x.device)

@@ -18,6 +18,7 @@ from unihm.tokenizer.figures import motion_errors, summary
 from unihm.tokenizer.hand_alignment import distillation_loss, total_loss
 from unihm.tokenizer.tokenizer import Tokenizer
 from unihm.tokenizer.vqvae import SharedVQVAE
+from unihm.training.distributed import add_up
 from unihm.training.loop import Batches, Figures, fit
 from unihm.training.presets import TokenizerTraining
 from unihm.training.tokenizer_data import Batch, PairedMotions
@@ -82,6 +83,7 @@ class TokenizerStages:
             if epoch == config.warmup_epochs:
                 model.quantiser.initialise(self.latents(), rng)
             elif started:
+                add_up(model.quantiser.usage)
                 figures["cold_codes"] = float((model.quantiser.usage < config.cold_threshold).sum())
                 if epoch % config.refresh_epochs == 0 and epoch <= _LAST_REFRESH * config.reference.epochs:
                     model.quantiser.refresh_cold_codes(self.latents(), rng, config.cold_threshold)

@@ -95,7 +95,7 @@ class _View:
 def _paint(axes: Any, view: _View, motion: HandMotion, shapes: Any, poses: np.ndarray, frame: int) -> None:
     from matplotlib.collections import LineCollection, PolyCollection
 
-    facets, colors = _hand_facets(shapes, poses)
+    facets, colors = hand_facets(shapes, poses)
     if motion.object_points is not None and motion.T_world_object is not None:
         T = motion.T_world_object[frame]
         points = motion.object_points @ T[:3, :3].T + T[:3, 3]
@@ -132,7 +132,7 @@ def _paint(axes: Any, view: _View, motion: HandMotion, shapes: Any, poses: np.nd
     axes.set_axis_off()
 
 
-def _hand_facets(shapes: Any, poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def hand_facets(shapes: Any, poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """All facets of the hand as quadrilaterals (m, 4, 3) in the world, and their lit colours (m, 3)."""
     facets, colors = [], []
     for shape in shapes:
