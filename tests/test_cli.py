@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import subprocess
@@ -13,6 +14,8 @@ from PIL import Image
 
 from unihm.assets import scene_folder
 from unihm.cli import COMMANDS, main
+from unihm.geometry.pose import pose_to_vector
+from unihm.schema.motion import HandMotion
 
 DEMO = scene_folder("demo")
 
@@ -95,6 +98,57 @@ def test_retarget_translate_and_tokens(capsys, tmp_path, keypoints):
     assert status == 0
     assert json.loads(out)["codes"] == facts["codes"]
     assert (tmp_path / "shadow-tokens-human.npz").exists()
+
+
+def test_translation_at_a_rate_polished_and_as_a_stream(capsys, tmp_path, keypoints, monkeypatch):
+    motion = tmp_path / "shadow.npz"
+    run(capsys, "retarget", keypoints, "--hand", "shadow", "--out", motion)
+    sizes = {}
+    for bits in (13, 40):
+        status, out, _ = run(capsys, "translate", motion, "--to", "xhand", "--bits", bits, "--json")
+        assert status == 0
+        sizes[bits] = json.loads(out)
+    assert sizes[13]["bits_per_frame"] <= 13 < sizes[40]["bits_per_frame"] <= 40
+    assert "Available: 12.5, 40" in refused(capsys, "translate", motion, "--to", "xhand", "--bits", "2")
+    plain = HandMotion.load(tmp_path / "shadow-xhand.npz")
+    assert run(capsys, "translate", motion, "--to", "xhand", "--bits", 40, "--polish", 3)[0] == 0
+    polished = HandMotion.load(tmp_path / "shadow-xhand.npz")
+    assert 0 < np.abs(polished.qpos - plain.qpos).max() < 1.0
+    assert "go together" in refused(capsys, "translate", "-", "--to", "xhand")
+    source = HandMotion.load(motion)
+    lines = [
+        json.dumps({"qpos": q.tolist(), "palm": pose_to_vector(T).tolist()})
+        for q, T in zip(source.qpos, source.T_world_palm, strict=True)
+    ]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(lines)))
+    status, out, _ = run(capsys, "translate", "-", "--stream", "shadow", "--to", "xhand", "--bits", 40)
+    frames = [json.loads(line) for line in out.splitlines()]
+    assert status == 0
+    assert ["codes" in frame for frame in frames] == [True, False, False, False, True, False]
+    np.testing.assert_allclose([frame["qpos"] for frame in frames], plain.qpos, atol=1e-4)
+    monkeypatch.setattr("sys.stdin", io.StringIO(lines[0] + '\n{"qpos": [1]}'))
+    assert "Line 2 is no frame" in refused(capsys, "translate", "-", "--stream", "shadow", "--to", "xhand")
+
+
+def test_edited_tokens_and_the_picture_of_the_codebook(capsys, tmp_path, keypoints):
+    motion = tmp_path / "human.npz"
+    run(capsys, "retarget", keypoints, "--hand", "human", "--out", motion)
+    facts = json.loads(run(capsys, "tokens", motion, "--json")[1])
+    facts["codes"][1][0] = (facts["codes"][1][0] + 7) % 1024
+    (tmp_path / "edited.json").write_text(json.dumps(facts))
+    status, out, _ = run(capsys, "tokens", tmp_path / "edited.json", "--decode", "leap", "--json")
+    assert status == 0
+    assert len(HandMotion.load(json.loads(out)["decoded"])) == 6
+    facts["codes"][1][0] = 5000
+    (tmp_path / "edited.json").write_text(json.dumps(facts))
+    assert "the codebook has 0..1023" in refused(capsys, "tokens", tmp_path / "edited.json", "--decode", "leap")
+    for name in ("codes.png", "codes.html"):
+        status, out, _ = run(capsys, "tokens", "--codebook", tmp_path / name, "--json")
+        assert status == 0
+        assert min(json.loads(out)["used"]) > 500
+        assert (tmp_path / name).stat().st_size > 20_000
+    assert "a .png or .html file" in refused(capsys, "tokens", "--codebook", tmp_path / "codes.svg")
+    assert "or --codebook FILE" in refused(capsys, "tokens")
 
 
 def test_a_sequence_of_one_frame_is_fine(capsys, tmp_path, keypoints):

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +20,13 @@ from unihm.contact_phases import contact_phase
 from unihm.generation.base import GENERATORS, GenerationRequest, Generator
 from unihm.geometry.object_frame import canonical_object_frame
 from unihm.geometry.signed_distance import CloudDistance
-from unihm.hands.hand import HandModel
+from unihm.hands.hand import HandModel, load_hand
 from unihm.perception.base import PERCEPTIONS
 from unihm.planning.base import PLANNERS
 from unihm.planning.initial_pose import InitialPose
 from unihm.planning.pregrasp import pregrasp
 from unihm.refinement import RefinementConfig, RefinementReport, refinements
+from unihm.registry import unknown_name
 from unihm.schema.episode import Episode
 from unihm.schema.motion import HandMotion, MotionTokens
 from unihm.schema.plan import Plan
@@ -191,6 +193,7 @@ class Pipeline:
             "instruction": plan.instruction,
             "task": plan.task,
             "hand": hand.name,
+            "tokens_of": tokens.hand,
             "frames": len(motion),
             "fps": motion.fps,
             "lift_frame": lift,
@@ -216,9 +219,13 @@ class Pipeline:
     ) -> tuple[MotionTokens, HandMotion, tuple[tuple[HandMotion, RefinementReport], ...]]:
         """One sample: its tokens, the decoded motion, and the refined one and its report for each grasp."""
         with watch("generate"):
-            tokens = self._write_tokens(plan, hand, start, temperature, seed)
+            writer, first = self._writer(hand, start)
+            tokens = self._write_tokens(plan, writer, first, temperature, seed)
         with watch("decode"):
-            generated = self.tokenizer.decode(tokens, hand.name).replace(
+            written = self.tokenizer.decode(tokens, writer.name)
+            if writer is not hand:
+                written = self.translator.translate(written, hand.name)
+            generated = written.replace(
                 T_world_object=plan.T_world_object,
                 object_points=plan.object_points,
                 object_normals=plan.object_normals,
@@ -229,6 +236,29 @@ class Pipeline:
         with watch("refine"):
             refined = refinements(generated, hand.description, grasps, config=self.refinement)
         return tokens, generated, refined
+
+    @cached_property
+    def translator(self) -> Tokenizer:
+        """Knows more hands than the generator: what it writes for the recorded person's hand, they can show."""
+        return load_tokenizer()
+
+    def _writer(self, hand: HandModel, start: InitialPose) -> tuple[HandModel, InitialPose]:
+        """The hand whose tokens are written, and where it starts: the wanted one, or the person's to be translated.
+
+        Raises:
+            ValueError: Neither the generator nor the translator knows the hand.
+        """
+        if hand.name in self.tokenizer.hands:
+            return hand, start
+        if hand.name not in self.translator.hands:
+            raise unknown_name("Hand of the tokenizer", hand.name, self.translator.hands)
+        still = HandMotion(
+            hand=hand.name, fps=self.translator.config.fps, joint_names=tuple(hand.joint_names),
+            qpos=start.qpos[None], T_world_palm=start.T_world_palm[None],
+        )  # fmt: skip
+        person = load_hand(self.translator.config.reference_hand)
+        first = self.translator.translate(still, person.name)
+        return person, InitialPose(T_world_palm=first.T_world_palm[0], qpos=first.qpos[0])
 
     def _samples(self, temperature: float | None) -> bool:
         """Whether another seed writes other tokens."""

@@ -89,7 +89,11 @@ def test_rows_of_two_hands():
     training = {name: _motions(hand, 40, 0) for name, hand in hands.items()}
     tested = {name: _motions(hand, 6, 1) for name, hand in hands.items()}
     rows = list(baseline_rows(hands, training, tested, "allegro", rates=(2.0, 8.0), codes=32))
-    of = {(row["quantiser"], row["hand"], round(row["bits_per_frame"])): row for row in rows}
+    of = {
+        (row["quantiser"] + ("" if row["source"] == "own" else f", from {row['source']}"), row["hand"],
+         round(row["bits_per_frame"])): row
+        for row in rows
+    }  # fmt: skip
     assert len(of) == len(rows) == 2 * (2 + 2 + 1) + 2
     for name in hands:
         for kind in ("pca", "pca shared"):

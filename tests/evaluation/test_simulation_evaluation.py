@@ -401,9 +401,9 @@ def test_weights_that_know_the_recordings_are_refused(store):
 
 
 def _tokenizer():
-    from unihm.tokenizer.tokenizer import load_tokenizer
+    from unihm.tokenizer.tokenizer import FOR_GENERATOR, load_tokenizer
 
-    tokenizer = load_tokenizer()
+    tokenizer = load_tokenizer(shipped=FOR_GENERATOR)
     tokenizer.card["train_recordings"] = ["elsewhere"]
     return tokenizer
 

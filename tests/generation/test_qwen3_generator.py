@@ -127,12 +127,12 @@ def test_files_that_do_not_fit_are_refused(generator, tokenizer, tmp_path):
 def test_shipped_weights_write_a_motion_in_half_a_second(make_request):
     from importlib.resources import files
 
-    from unihm.tokenizer.tokenizer import load_tokenizer
+    from unihm.tokenizer.tokenizer import FOR_GENERATOR, load_tokenizer
 
     weights = files("unihm") / "assets" / "weights" / SHIPPED
     if not weights.is_file():
         pytest.skip("the shipped generator is not here")
-    tokenizer = load_tokenizer()
+    tokenizer = load_tokenizer(shipped=FOR_GENERATOR)
     generator = load_generator(tokenizer=tokenizer)
     hand = tokenizer.hands[0]
     request = make_request(frames=76, hand=hand, qpos0=np.zeros(len(tokenizer.model.hands[hand].joint_names)))

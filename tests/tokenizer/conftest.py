@@ -9,6 +9,8 @@ from scipy.spatial.transform import Rotation
 
 from unihm.schema.motion import HandMotion
 from unihm.tokenizer.features import HandFeatures
+from unihm.tokenizer.predictive import CodecConfig
+from unihm.tokenizer.unified import UnifiedConfig, UnifiedTokenizer
 from unihm.tokenizer.vqvae import SharedVQVAE, TokenizerConfig
 
 JOINTS = {"left_claw": ("a", "b", "c"), "tongs": ("gap",)}
@@ -69,4 +71,25 @@ def model(hand_features) -> SharedVQVAE:
         made = SharedVQVAE(config, hand_features.values())
         for parameter in made.parameters():  # the residual branches start at zero; here they shall take part
             torch.nn.init.normal_(parameter, std=0.3)
+    return made.eval()
+
+
+@pytest.fixture
+def unified(hand_features) -> UnifiedTokenizer:
+    """Random charts around random codes, small enough that nothing drifts away: two stages, of 2 and 3 levels."""
+    codec = CodecConfig(latent=4, stages=(2, 3), codes=16)
+    config = UnifiedConfig(reference_hand="left_claw", width=8, couplings=2, codec=codec)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        made = UnifiedTokenizer(config, hand_features.values())
+        for parameter in made.charts.parameters():
+            torch.nn.init.normal_(parameter, std=0.2)
+        for chart in made.charts.values():
+            if hasattr(chart, "gain"):
+                chart.gain.data += torch.eye(4)
+        made.codec.metric.copy_(torch.diag(torch.tensor([1000.0] * 3 + [60.0] * 3 + [20.0] * 4)))
+        for code in (*made.codec.opening, *made.codec.following):
+            code.basis.copy_(torch.linalg.qr(torch.randn(40, 40))[0][:, : code.basis.shape[1]])
+            code.codebook.normal_(std=10)
+            code.guess.normal_(std=0.01)
     return made.eval()

@@ -11,10 +11,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from unihm.hands.hand import load_hand
+from unihm.hands.hand import list_hands, load_hand
 from unihm.schema.motion import MotionTokens
 from unihm.schema.weights import fingerprint
-from unihm.tokenizer.tokenizer import Tokenizer, load_tokenizer
+from unihm.tokenizer.tokenizer import FOR_GENERATOR, SHIPPED, Tokenizer, load_tokenizer
 
 
 @pytest.fixture
@@ -142,9 +142,9 @@ def test_damaged_or_foreign_weights_are_refused(tokenizer, tmp_path):
         load_tokenizer(tmp_path / "none.safetensors")
 
 
-@pytest.fixture(scope="module")
-def shipped() -> Tokenizer:
-    return load_tokenizer()
+@pytest.fixture(scope="module", params=[SHIPPED, FOR_GENERATOR])
+def shipped(request) -> Tokenizer:
+    return load_tokenizer(shipped=request.param)
 
 
 def test_shipped_weights_fit_the_hands_and_the_budget(shipped):
@@ -157,7 +157,14 @@ def test_shipped_weights_fit_the_hands_and_the_budget(shipped):
     assert shipped.card["split"] == "release"
     assert len(shipped.card["training_recordings"]) > 500
     assert not set(shipped.card["training_recordings"]) & set(shipped.card["selection_recordings"])
-    assert sum(p.numel() for p in shipped.model.parameters()) * 2 < 4_000_000  # bytes
+    assert sum(value.numel() for value in shipped.model.state_dict().values()) * 2 < 8_000_000  # bytes
+
+
+def test_the_shipped_stream_is_for_every_hand():
+    tokenizer = load_tokenizer()
+    right = {name for name in list_hands() if load_hand(name).side == "right"}
+    assert set(tokenizer.hands) == right
+    assert [tokenizer.bits(levels) for levels in tokenizer.rates] == [12.5, 40, 80, 160]
 
 
 def test_shipped_weights_never_reach_a_limit_violation(shipped):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from unihm.datasets.episode_store import episode_table, read_episodes
+from unihm.datasets.manifest import hands_in
 from unihm.datasets.motion_store import attach, read_motions
 from unihm.datasets.splits import split as split_ids
 from unihm.evaluation.cases import RECORDED_HAND
@@ -55,7 +56,8 @@ def evaluate_tokenizer(
     """
     reference = tokenizer.config.reference_hand
     names = tuple(hands) or tokenizer.hands
-    read: tuple[str, ...] = (*names, *sources, reference, *([RECORDED_HAND] if sources else []))
+    person = RECORDED_HAND if sources and RECORDED_HAND in hands_in(data) else None
+    read: tuple[str, ...] = (*names, *sources, reference, *([] if person is None else [person]))
     read = tuple(dict.fromkeys(read))
     records = episode_table(data)
     parts = ("validation",) if selection else TEST_PARTS.get(split, ("test",))
@@ -84,7 +86,7 @@ def evaluate_tokenizer(
             targets = [name for name in known if name != source]
             rows += [
                 {**common, "quantiser": quantiser, **row}
-                for row in cross_rows(tokenizer, motions, models, source, targets, RECORDED_HAND)
+                for row in cross_rows(tokenizer, motions, models, source, targets, person)
             ]
         for name in names:
             none = mean_pose_errors(motions[name], training[name], models[name])

@@ -20,7 +20,7 @@ Letters: n configurations, m latent fingers, q joints.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -63,6 +63,7 @@ def join(function, poses) -> LatentPose:
     )
 
 
+@runtime_checkable
 class Chart(Protocol):
     """What the shared codec asks of a hand."""
 

@@ -30,7 +30,7 @@ from unihm.tokenizer.kmeans import kmeans, nearest
 _AXES_PER_BIT = 0.7  # of a stage and those below; 50 bits: the 35 largest of 120 axes, to others no bits would go
 _RIDGE = 1e-5  # of the guess, as a share of the inputs' mean square
 _KMEANS_ROUNDS = 8
-_BLOCK = 1 << 24  # distances held in memory at once
+_BLOCK = 1 << 19  # distances computed at once: as many as stay in the cache
 _CONTEXT_SCALE = 100.0  # of the palm's place in the canonical frame (m) and its axes among inputs of some 10 mm
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -31,11 +31,15 @@ FOR_GENERATOR = "tokenizer-residual.safetensors"
 """The shipped weights whose codes the shipped generator writes."""
 
 
+@runtime_checkable
 class TokenModel(Protocol):
     """What the tokenizer asks of the networks."""
 
     hands: dict[str, HandFeatures]
     """Which hands it knows, and how their joints are scaled."""
+
+    looks_ahead: bool
+    """Whether a chunk's codes depend on chunks after it."""
 
     @property
     def config(self) -> TokenizerConfig | UnifiedConfig:
@@ -208,15 +212,17 @@ class Tokenizer:
         paths = list(map(canonical_path, motions)) if T_world_canonical is None else T_world_canonical
         batches: dict[tuple[str, int], list[int]] = {}
         rows: list[Tensor] = []
+        chunks = [-(-len(motion) // self.frames_per_chunk) for motion in motions]
         for number, (motion, path) in enumerate(zip(motions, paths, strict=True)):
-            x_TF = self.read(motion, path)
-            chunks = -(-len(motion) // self.frames_per_chunk)
-            rows.append(x_TF[torch.arange(chunks * self.frames_per_chunk).clamp(max=len(motion) - 1)])
-            batches.setdefault((motion.hand, chunks), []).append(number)
+            rows.append(self.read(motion, path))
+            batches.setdefault((motion.hand, self._length(chunks[number])), []).append(number)
         codes: dict[int, np.ndarray] = {}
         for (hand, _), numbers in batches.items():
-            found = self.model.write(hand, torch.stack([rows[number] for number in numbers]), levels).numpy()
-            codes |= dict(zip(numbers, found, strict=True))
+            # A motion that is shorter than the longest stands still at its end; its further codes are dropped.
+            frame = torch.arange(max(chunks[number] for number in numbers) * self.frames_per_chunk)
+            x_BTF = torch.stack([rows[number][frame.clamp(max=len(rows[number]) - 1)] for number in numbers])
+            found = self.model.write(hand, x_BTF, levels).numpy()
+            codes |= {number: found[row, : chunks[number]] for row, number in enumerate(numbers)}
         return [
             MotionTokens(
                 codes=codes[number],
@@ -247,13 +253,16 @@ class Tokenizer:
     def decode_all(self, tokens: Sequence[MotionTokens], hand: str) -> list[HandMotion]:
         """Motions of several tokens, in batches; otherwise as `decode`."""
         features = self.features(hand)
-        batches: dict[tuple[int, ...], list[int]] = {}
+        batches: dict[tuple[int, int], list[int]] = {}
         for number, one in enumerate(tokens):
             self._check(one)
-            batches.setdefault(one.codes.shape, []).append(number)
+            batches.setdefault((self._length(len(one.codes)), one.codes.shape[1]), []).append(number)
         found: dict[int, HandMotion] = {}
-        for numbers in batches.values():
-            codes = np.stack([tokens[number].codes for number in numbers]).astype(np.int64)
+        for (_, levels), numbers in batches.items():
+            longest = max(len(tokens[number].codes) for number in numbers)
+            codes = np.zeros((len(numbers), longest, levels), dtype=np.int64)
+            for row, number in enumerate(numbers):
+                codes[row, : len(tokens[number].codes)] = tokens[number].codes
             x_BTF = self.model.read(hand, torch.from_numpy(codes)).double()
             qpos, T_canonical_palm = features.unpack(x_BTF)
             lower, upper = features.limits(qpos)
@@ -286,6 +295,10 @@ class Tokenizer:
             object_normals=motion.object_normals,
             contact_phase=motion.contact_phase,
         )
+
+    def _length(self, chunks: int) -> int:
+        """Motions with the same value may share a batch: any, unless what follows a motion's end would be seen."""
+        return chunks if self.model.looks_ahead else 0
 
     def _rate(self, levels: int | None) -> int:
         levels = self.levels if levels is None else levels

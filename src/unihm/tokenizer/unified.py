@@ -55,6 +55,8 @@ class UnifiedConfig:
 class UnifiedTokenizer(nn.Module):
     """Charts and codec; satisfies `tokenizer.TokenModel`."""
 
+    looks_ahead = False
+
     def __init__(self, config: UnifiedConfig, hands: Iterable[HandFeatures]):
         """Charts that are not trained yet around an empty codec.
 

@@ -111,6 +111,8 @@ class Decoder(nn.Module):
 class SharedVQVAE(nn.Module):
     """Encoders and decoders of several hands around one codebook."""
 
+    looks_ahead = True
+
     def __init__(self, config: TokenizerConfig, hands: Iterable[HandFeatures]):
         """Random weights.
 

@@ -154,7 +154,7 @@ def decoded(codec: PredictiveCodec, stage: int, motions: Poses, below: LatentPos
     return _examples(codec, stage, motions, below, true_past=False)[2]
 
 
-Examples = tuple[Float[Tensor, "n c"], Float[Tensor, "n d"]]
+Examples = tuple[Float[Tensor, "_ c"], Float[Tensor, "_ d"]]
 
 
 def _examples(
