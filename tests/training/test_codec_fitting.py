@@ -58,15 +58,16 @@ def test_the_fit_is_finer_than_standing_still_and_learns_from_its_own_past(walks
     torch.testing.assert_close(codec.start_t, walks.poses.t[:, 0, 0].mean(0))
     below, errors = None, []
     for stage in range(2):
-        ticks: list[int] = []
+        ticks: list[dict] = []
         config = CodecFitting(rounds=3, points=2000)
-        below = fit_stage(codec, stage, walks, below, config, seed=0, progress=lambda t=ticks: t.append(1))
-        assert len(ticks) == 3
-        errors.append(float((below.t - walks.poses.t)[walks.mask].norm(dim=-1).mean()))
+        below = fit_stage(codec, stage, [walks], below, config, seed=0, progress=ticks.append)
+        assert [(tick["stage"], tick["round"]) for tick in ticks] == [(stage, n) for n in range(3)]
+        assert all(tick["left_mm"] > 0 for tick in ticks)
+        errors.append(float((below[0].t - walks.poses.t)[walks.mask].norm(dim=-1).mean()))
     still = float((walks.poses.t[:, :, 0] - walks.poses.t[:, :, 3])[walks.mask].norm(dim=-1).mean())
     assert errors[1] < 0.6 * errors[0] < 0.6 * still
     codes = codec.encode(walks.poses, 7)
-    torch.testing.assert_close(codec.decode(codes).t[walks.mask], below.t[walks.mask], atol=1e-4, rtol=0)
+    torch.testing.assert_close(codec.decode(codes).t[walks.mask], below[0].t[walks.mask], atol=1e-4, rtol=0)
 
 
 def test_fitting_is_repeatable(walks):
@@ -74,8 +75,8 @@ def test_fitting_is_repeatable(walks):
     for _ in range(2):
         codec = PredictiveCodec(CodecConfig(latent=4, stages=(2,), codes=16))
         set_start(codec, [walks])
-        fit_stage(codec, 0, walks, None, CodecFitting(rounds=2, points=500), seed=1)
+        fit_stage(codec, 0, [walks], None, CodecFitting(rounds=2, points=500), seed=1)
         found.append(codec.state_dict())
     assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
-    again = decoded(codec, 0, walks, None)
+    (again,) = decoded(codec, 0, [walks], None)
     assert torch.isfinite(again.t).all()

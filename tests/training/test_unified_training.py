@@ -38,7 +38,7 @@ CONFIG = UnifiedTraining(
     chart=ChartTraining(
         loop=LoopConfig(epochs=12, learning_rate=5e-3, warmup_steps=5, checkpoint_steps=7), batch_size=128
     ),
-    codec=CodecFitting(passes=2, rounds=2, points=4000),
+    codec=CodecFitting(passes=2, opening_passes=2, rounds=2, points=4000),
 )
 
 

@@ -162,11 +162,10 @@ def translate(
 
 
 def tokens(
-    motion: Path | None = None,
+    motion: Path,
     *,
     decode: str | None = None,
     bits: float | None = None,
-    codebook: Path | None = None,
     weights: Path | None = None,
     out: Path | None = None,
     json: bool = False,
@@ -174,13 +173,13 @@ def tokens(
     """A motion as tokens with their times; or tokens back to a motion.
 
     Args:
-        motion: A motion .npz to encode; or tokens, as .npz or as the JSON that --json prints, perhaps edited.
+        motion: A motion .npz to encode; or tokens, as .npz or as the JSON that --json prints, perhaps edited; or the
+            word codebook, to draw the most used codes on three hands and how often each is used.
         decode: Decode the tokens with this hand and write the motion.
         bits: The finest code of at most so many bits a frame; default: the coarsest, the one a generator writes.
-        codebook: Instead of a motion, draw the most used codes on three hands and how often each is used, to this .png
-            or .html file.
         weights: Tokenizer weights; default: the shipped ones.
-        out: The tokens file (or with --decode the motion file); default beside the input.
+        out: The tokens file (with --decode the motion file, of the codebook a .png or .html file); default beside the
+            input, out/codebook.html.
         json: Print the tokens as JSON.
     """
     from unihm.schema.motion import HandMotion, MotionTokens
@@ -188,14 +187,12 @@ def tokens(
     from unihm.tokenizer.tokenizer import load_tokenizer
 
     tokenizer = load_weights(lambda: load_tokenizer(weights))
-    if (motion is None) == (codebook is None):
-        raise ValueError("Expected a motion or tokens to read, or --codebook FILE to draw the codes.")
-    if codebook is not None:
+    if str(motion) == "codebook":
         from unihm.viewer.codebook_sheet import write_codebook
 
-        report({**write_codebook(tokenizer, codebook), "out": str(codebook)}, json)
+        picture = out or Path("out") / "codebook.html"
+        report({**write_codebook(tokenizer, picture), "out": str(picture)}, json)
         return
-    assert motion is not None
     path = motion
     if motion.suffix == ".json":
         written = MotionTokens.from_json(motion)

@@ -29,7 +29,6 @@ from unihm.tokenizer.kmeans import kmeans, nearest
 
 _AXES_PER_BIT = 0.7  # of a stage and those below; 50 bits: the 35 largest of 120 axes, to others no bits would go
 _RIDGE = 1e-5  # of the guess, as a share of the inputs' mean square
-_KMEANS_ROUNDS = 8
 _BLOCK = 1 << 19  # distances computed at once: as many as stay in the cache
 _CONTEXT_SCALE = 100.0  # of the palm's place in the canonical frame (m) and its axes among inputs of some 10 mm
 
@@ -112,7 +111,13 @@ class ChunkCode(nn.Module):
 
     @torch.no_grad()
     def fit(
-        self, context: Float[Tensor, "n c"], values: Float[Tensor, "n d"], rng: torch.Generator, *, points: int
+        self,
+        context: Float[Tensor, "n c"],
+        values: Float[Tensor, "n d"],
+        rng: torch.Generator,
+        *,
+        points: int,
+        rounds: int = 8,
     ) -> None:
         """Learn guess, axes and codebook from examples.
 
@@ -124,6 +129,7 @@ class ChunkCode(nn.Module):
             values: What it should say.
             rng: Generator of k-means.
             points: Examples used for k-means, drawn at random.
+            rounds: Of k-means.
         """
         levels, codes, axes = self.codebook.shape
         gram = (context.T @ context).double()
@@ -140,7 +146,7 @@ class ChunkCode(nn.Module):
         sample = rest[torch.randperm(len(rest), generator=rng)[:points]] @ self.basis
         for level in range(levels):
             points_of = sample[:, level * axes : (level + 1) * axes]
-            found = kmeans(points_of, codes, rng, iterations=_KMEANS_ROUNDS)
+            found = kmeans(points_of, codes, rng, iterations=rounds)
             self.codebook[level] = 0.0
             self.codebook[level, : len(found)] = found
             self.usage[level] = torch.bincount(nearest(points_of, self.codebook[level]), minlength=codes).int()

@@ -9,8 +9,8 @@ Letters: B motions, N chunks, C frames, m latent fingers.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Float
@@ -23,6 +23,7 @@ from unihm.tokenizer.hand_chart import Chart, LatentPose, join
 from unihm.tokenizer.predictive import ChunkCode, PredictiveCodec
 from unihm.training.presets import CodecFitting
 
+_KMEANS, _KMEANS_BEFORE = 8, 3  # rounds of k-means
 _ROWS = 512  # motions that are encoded at once
 _STEP = 1e-4  # of the finite differences of the metric
 _AXES_LENGTH = 0.1  # m; about the length of a palm
@@ -118,52 +119,69 @@ def set_start(codec: PredictiveCodec, motions: Iterable[Poses]) -> None:
 def fit_stage(
     codec: PredictiveCodec,
     stage: int,
-    motions: Poses,
-    below: LatentPose | None,
+    motions: Sequence[Poses],
+    below: Sequence[LatentPose] | None,
     config: CodecFitting,
     *,
     seed: int,
-    progress: Callable[[], object] = lambda: None,
-) -> LatentPose:
+    progress: Callable[[dict[str, int | float]], object] = lambda figures: None,
+) -> list[LatentPose]:
     """Fit the codes of one stage; those below are fitted.
 
     Args:
         codec: Changed in place.
         stage: Its number, from 0.
-        motions: What is learned from.
-        below: What the stage below decodes of them, (B, N, C).
+        motions: What is learned from, in parts of different lengths.
+        below: What the stage below decodes of them, each (B, N, C).
         config: How to fit.
         seed: Of k-means.
-        progress: Called after each round.
+        progress: Called after each round with the stage, the round, and what was left of the examples, mm.
 
     Returns:
         What the stage decodes, for the stage above.
     """
     for number in range(config.rounds):
         rng = torch.Generator().manual_seed(1000 * seed + 100 * stage + number)
-        opening, following, _ = _examples(codec, stage, motions, below, true_past=number == 0)
-        for code, (context, values) in zip(_codes(codec, stage), (opening, following), strict=True):
-            code.fit(context, values, rng, points=config.points)
-        progress()
+        found = _Examples()
+        for part, known in zip(motions, below or [None] * len(motions), strict=True):
+            _run(codec, stage, part, known, found, true_past=number == 0)
+        last = number == config.rounds - 1  # before it, codes only serve to say what the past is like
+        for code, pairs in zip(_codes(codec, stage), (found.opening, found.following), strict=True):
+            context, values = (torch.cat([pair[i] for pair in pairs]) for i in (0, 1))
+            code.fit(context, values, rng, points=config.points, rounds=_KMEANS if last else _KMEANS_BEFORE)
+            context, values = context[: config.points], values[: config.points]
+            left = values - code.quantize(context, values)[1]
+        mm = (left.square().sum(-1) / codec.config.frames_per_chunk).mean().sqrt()
+        progress({"stage": stage, "round": number, "left_mm": float(mm)})
     return decoded(codec, stage, motions, below)
 
 
 @torch.no_grad()
-def decoded(codec: PredictiveCodec, stage: int, motions: Poses, below: LatentPose | None) -> LatentPose:
-    """What a fitted stage decodes of motions, (B, N, C)."""
-    return _examples(codec, stage, motions, below, true_past=False)[2]
+def decoded(
+    codec: PredictiveCodec, stage: int, motions: Sequence[Poses], below: Sequence[LatentPose] | None
+) -> list[LatentPose]:
+    """What a fitted stage decodes of motions, each (B, N, C)."""
+    known = below or [None] * len(motions)
+    return [
+        _run(codec, stage, part, under, _Examples(), true_past=False)
+        for part, under in zip(motions, known, strict=True)
+    ]
 
 
-Examples = tuple[Float[Tensor, "_ c"], Float[Tensor, "_ d"]]
+@dataclass
+class _Examples:
+    """Contexts and values of first chunks and of others, as they come."""
+
+    opening: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    following: list[tuple[Tensor, Tensor]] = field(default_factory=list)
 
 
-def _examples(
-    codec: PredictiveCodec, stage: int, motions: Poses, below: LatentPose | None, *, true_past: bool
-) -> tuple[Examples, Examples, LatentPose]:
-    """Contexts and values of first chunks and of others, and what the stage decodes."""
+def _run(
+    codec: PredictiveCodec, stage: int, motions: Poses, below: LatentPose | None, found: _Examples, *, true_past: bool
+) -> LatentPose:
+    """Encode motions at a stage and collect examples; returns what is decoded, or the motions with the true past."""
     opening, following = _codes(codec, stage)
-    found: tuple[list[Examples], list[Examples]] = ([], [])
-    chunks_of: list[LatentPose] = []
+    rows_of: list[LatentPose] = []
     for rows in torch.arange(len(motions.mask)).split(_ROWS):
         poses, mask = motions.poses[rows], motions.mask[rows]
         past, chunks = codec.begin(len(rows), 1).chunks[0], []
@@ -172,15 +190,14 @@ def _examples(
             context = codec.context(known, None if below is None else below[rows, n])
             base = known[:, -1]
             values = codec.relative(poses[:, n], base)
-            found[n > 0].append((context[mask[:, n]], values[mask[:, n]]))
+            (found.following if n else found.opening).append((context[mask[:, n]], values[mask[:, n]]))
             if not true_past:
                 _, coded = (following if n else opening).quantize(context, values)
                 past = codec.absolute(coded, base)
                 chunks.append(past)
         if chunks:
-            chunks_of.append(join(lambda parts: torch.stack(parts, 1), chunks))
-    first, rest = ((torch.cat([c for c, _ in part]), torch.cat([v for _, v in part])) for part in found)
-    return first, rest, join(torch.cat, chunks_of) if chunks_of else motions.poses
+            rows_of.append(join(lambda parts: torch.stack(parts, 1), chunks))
+    return join(torch.cat, rows_of) if rows_of else motions.poses
 
 
 def _codes(codec: PredictiveCodec, stage: int) -> tuple[ChunkCode, ChunkCode]:

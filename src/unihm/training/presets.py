@@ -70,13 +70,15 @@ class CodecFitting:
 
     passes: int = 3
     """Varied copies of all motions of all hands that the codes are fitted to."""
-    rounds: int = 4
+    opening_passes: int = 10
+    """Further varied copies of the first chunks alone: there is but one in a motion."""
+    rounds: int = 3
     """Of a stage."""
     points: int = 60_000
     """Examples that k-means sees."""
-    palm_weight: float = 0.5
+    palm_weight: float = 0.7
     """What the ends of the palm's axes, 10 cm long, count beside the mean of the keypoints."""
-    metre_of_a_radian: float = 0.04
+    metre_of_a_radian: float = 0.06
     """What an error of all joints counts beside keypoints, m per rad."""
     least_metric: float = 1e-3
     """m per unit; no latent direction counts less."""
@@ -160,7 +162,7 @@ TOKENIZER: Mapping[str, TokenizerTraining | UnifiedTraining] = {
     "tiny": UnifiedTraining(
         tokenizer=UnifiedConfig(width=48, couplings=4, codec=CodecConfig(stages=(5, 11), codes=256)),
         chart=ChartTraining(loop=LoopConfig(epochs=6, learning_rate=4e-3, warmup_steps=20)),
-        codec=CodecFitting(passes=1, rounds=2, points=10_000),
+        codec=CodecFitting(passes=1, opening_passes=3, rounds=2, points=10_000),
     ),
     "base": UnifiedTraining(
         chart=ChartTraining(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -144,17 +145,24 @@ def fit_codec(
     """
     codec, seed = model.codec, config.chart.loop.seed
     folder = out / "2-codec"
-    data = _poses(model, motions, config)
-    samples = {hand: _sample(part) for hand, part in data.items()}
+    whole, openings = _poses(model, motions, config)
+    samples = {hand: _sample(part) for hand, part in whole.items()}
     charts = {hand: model.chart(hand) for hand in model.hands}
     codec.metric.copy_(pulled_back_metric(charts, model.hands, hands, samples, config.codec))
-    set_start(codec, data.values())
-    together = Poses(
-        poses=join(torch.cat, [part.poses for part in data.values()]),
-        mask=torch.cat([part.mask for part in data.values()]),
-    )
-    below: LatentPose | None = None
+    set_start(codec, openings.values())
+    parts_of = [_together(whole.values()), _together(openings.values())]
+    below: list[LatentPose] | None = None
     stages = len(codec.config.stages)
+    log = folder / "log.jsonl"
+    folder.mkdir(parents=True, exist_ok=True)
+    if not resume:
+        log.unlink(missing_ok=True)
+
+    def progress(figures: dict[str, int | float]) -> None:
+        bar.update()
+        with log.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(figures) + "\n")
+
     with tqdm(total=stages * config.codec.rounds, desc="codes", unit="round", disable=None, delay=2) as bar:
         for stage in range(stages):
             path = folder / f"stage-{stage}.safetensors"
@@ -162,35 +170,42 @@ def fit_codec(
             if resume and path.is_file():
                 tensors, _ = read_tensors(path)
                 assign(parts, tensors, path)
-                below = decoded(codec, stage, together, below)
+                below = decoded(codec, stage, parts_of, below)
                 bar.update(config.codec.rounds)
             else:
-                below = fit_stage(codec, stage, together, below, config.codec, seed=seed, progress=bar.update)
+                below = fit_stage(codec, stage, parts_of, below, config.codec, seed=seed, progress=progress)
                 write_tensors(path, parts.state_dict(), {"kind": "codes", "stage": stage})
 
 
-def _poses(model: UnifiedTokenizer, motions: Motions, config: UnifiedTraining) -> dict[str, Poses]:
-    """Varied copies of all motions, as latent poses of each hand."""
+def _poses(
+    model: UnifiedTokenizer, motions: Motions, config: UnifiedTraining
+) -> tuple[dict[str, Poses], dict[str, Poses]]:
+    """Varied copies of all motions as latent poses of each hand; and more copies of their first chunks alone."""
     reference, size = config.tokenizer.reference_hand, config.tokenizer.frames_per_chunk
     rng = torch.Generator().manual_seed(config.chart.loop.seed)
     paired = PairedMotions(motions, model.hands, reference_hand=reference, max_frames=config.max_frames)
     hidden = {hand: {i: m.replace(T_world_object=None) for i, m in of.items()} for hand, of in motions.items()}
     without = PairedMotions(hidden, model.hands, reference_hand=reference, max_frames=config.max_frames)
-    found: dict[str, list[Poses]] = {hand: [] for hand in motions}
-    longest = -(-config.max_frames // size)
-    for _ in range(config.codec.passes):
+    found: tuple[dict[str, list[Poses]], ...] = ({hand: [] for hand in motions}, {hand: [] for hand in motions})
+    passes = config.codec.passes
+    for number in range(passes + config.codec.opening_passes):
         for source, share in ((paired, 1.0), (without, _UNSEEN_OBJECT)):
             for batch in source.batches(tuple(motions), 256, size, rng, augmentation=config.augmentation):
                 rows = torch.arange(max(1, round(share * len(batch.num_frames))))
+                chunks = batch.mask.shape[1] if number < passes else 1
                 for hand, x in batch.features.items():
-                    poses = model.poses(hand, x[rows])
-                    found[hand].append(_padded(Poses(poses=poses, mask=batch.mask[rows]), longest))
-    masks = {hand: torch.cat([p.mask for p in parts]) for hand, parts in found.items()}
-    used = int(torch.stack([mask.any(0) for mask in masks.values()]).any(0).sum())
-    return {
-        hand: Poses(poses=join(torch.cat, [p.poses for p in parts])[:, :used], mask=masks[hand][:, :used])
-        for hand, parts in found.items()
-    }
+                    part = Poses(poses=model.poses(hand, x[rows, : chunks * size]), mask=batch.mask[rows, :chunks])
+                    found[number >= passes][hand].append(part)
+    whole, openings = ({hand: _together(parts) for hand, parts in kind.items()} for kind in found)
+    return whole, openings
+
+
+def _together(parts: Iterable[Poses]) -> Poses:
+    """All motions in one record, as long as the longest."""
+    parts = list(parts)
+    longest = max(part.mask.shape[1] for part in parts)
+    padded = [_padded(part, longest) for part in parts]
+    return Poses(poses=join(torch.cat, [p.poses for p in padded]), mask=torch.cat([p.mask for p in padded]))
 
 
 def _padded(part: Poses, chunks: int) -> Poses:
