@@ -14,13 +14,14 @@ import torch
 from unihm.hands.hand import HandModel, load_hand
 from unihm.schema.storage import atomic_path, write_text
 from unihm.tokenizer.hand_chart import LatentPose
+from unihm.tokenizer.predictive import ChunkCode
 from unihm.tokenizer.tokenizer import Tokenizer
 from unihm.tokenizer.unified import UnifiedTokenizer
 from unihm.viewer.stills import hand_facets
 
 HANDS = ("human", "shadow", "allegro")
 """Drawn where the tokenizer knows them."""
-_CODES = 2  # of each level
+_STRONG = 0.75  # quantile of the codes' sizes; the most used codes say "go on as guessed" and move hardly anything
 _EYE = np.array([0.35, 0.9, 0.55])  # from where the palm is seen, in its own frame; the fingers point to the right
 _WIDTH = 0.13  # m; half of what a picture shows
 _PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>unihm codebook</title><style>
@@ -32,7 +33,7 @@ body{{font:15px sans-serif;margin:2em;max-width:90em}}td,th{{padding:.2em .8em;t
 
 
 def write_codebook(tokenizer: Tokenizer, path: str | Path, *, hands: Sequence[str] = HANDS) -> dict[str, Any]:
-    """Draw the first stage's most used codes on some hands, with a histogram of use.
+    """Draw the first stage's codes: of each level the most used, and the most used of those that move a hand most.
 
     Grey is a hand that stands still in the mean first posture, coloured where one code takes it within a chunk.
 
@@ -56,8 +57,9 @@ def write_codebook(tokenizer: Tokenizer, path: str | Path, *, hands: Sequence[st
     shown = [hand for hand in hands if hand in tokenizer.hands]
     if not shown:
         raise ValueError(f"The tokenizer knows none of {', '.join(hands)}. Available: {', '.join(tokenizer.hands)}.")
-    usage = model.codec.codes_of(tokenizer.levels)[0].usage.numpy()
-    chosen = [(level, int(code)) for level in range(len(usage)) for code in np.argsort(-usage[level])[:_CODES]]
+    first = model.codec.codes_of(tokenizer.levels)[0]
+    usage = first.usage.numpy()
+    chosen = [(level, code) for level in range(len(usage)) for code in _chosen(first, level)]
     png = _picture(model, shown, usage, chosen)
     if path.suffix == ".png":
         with atomic_path(path) as temporary:
@@ -69,6 +71,13 @@ def write_codebook(tokenizer: Tokenizer, path: str | Path, *, hands: Sequence[st
         page = _PAGE.format(mark=tokenizer.fingerprint, text=text, png=base64.b64encode(png).decode(), rows=rows)
         write_text(path, page)
     return {"levels": len(usage), "codes": usage.shape[1], "used": [int((level > 0).sum()) for level in usage]}
+
+
+def _chosen(code: ChunkCode, level: int) -> tuple[int, int]:
+    """The most used code of a level, and the most used of those that move the hand most."""
+    usage, size = code.usage[level], code.codebook[level].norm(dim=-1)
+    strong = torch.where(size >= size.quantile(_STRONG), usage, -1)
+    return int(usage.argmax()), int(strong.argmax())
 
 
 def _start(model: UnifiedTokenizer) -> LatentPose:
@@ -123,7 +132,7 @@ def _paint(axes: Any, model: UnifiedTokenizer, hand: HandModel, level: int, code
             PolyCollection(list((facets @ axes_of_view.T)[order]), facecolors=shade[order], edgecolors="face",
                            linewidths=0.2, alpha=1.0 if grey else 0.75)
         )  # fmt: skip
-    axes.set(xlim=(-0.6 * _WIDTH, 1.4 * _WIDTH), ylim=(-_WIDTH, _WIDTH), aspect="equal")
+    axes.set(xlim=(-1.2 * _WIDTH, 0.8 * _WIDTH), ylim=(-0.9 * _WIDTH, 0.7 * _WIDTH), aspect="equal")
     axes.set_axis_off()
 
 
