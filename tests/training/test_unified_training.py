@@ -142,7 +142,11 @@ def test_a_further_hand_changes_nothing_for_the_others(store, tmp_path):
 def test_the_table_has_own_and_cross_rows_at_every_rate(trained, store):
     out, _ = trained
     tokenizer = load_tokenizer(out / "tokenizer.safetensors")
-    rows = evaluate_tokenizer(store, "release", tokenizer, sources=[OTHER], selection=True)
+    others = {"again": tokenizer}
+    rows = evaluate_tokenizer(store, "release", tokenizer, sources=[OTHER], others=others, selection=True)
+    again = [r["keypoint_mm"] for r in rows if r["quantiser"] == "again"]
+    assert again == [r["keypoint_mm"] for r in rows if r["quantiser"] == "predictive" and r["source"] == "own"]
+    rows = [r for r in rows if r["quantiser"] != "again"]
     kinds = {(r["hand"], r["quantiser"], r.get("source"), r["bits_per_frame"]) for r in rows}
     assert kinds == {
         *((hand, "predictive", "own", bits) for hand in (REFERENCE, OTHER) for bits in (4.5, 10.5)),

@@ -77,7 +77,8 @@ def eval_tokenizer(
         runs: Where they are: RUNS/paper and RUNS/paper-mlp, as `unihm train tokenizer --preset paper --out RUNS/paper`
             leaves them.
         baselines: Beside the tokenizer, PCA with scalar quantisers at several rates, for each hand alone and for all
-            together, and k-means with 8192 codes; trained on the same recordings.
+            together, and k-means with 8192 codes; trained on the same recordings. And the paper's presets, where RUNS
+            has them.
         selection: Measure on the recordings that choices are made on (part `validation`), not on those held out.
         quick: The same on a few recordings; labelled so.
         seed: Stated with the rows; nothing is sampled.
@@ -87,7 +88,7 @@ def eval_tokenizer(
     from unihm.evaluation.tables import text_table, write_tables
     from unihm.evaluation.tokenizer import evaluate_tokenizer, rounded
     from unihm.evaluation.tokenizer_plots import draw_rates
-    from unihm.tokenizer.tokenizer import load_tokenizer
+    from unihm.tokenizer.tokenizer import SHIPPED, load_tokenizer
 
     facts = evaluation_facts(data, seed, quick)
     if preset is not None:
@@ -101,9 +102,12 @@ def eval_tokenizer(
         return
     tokenizer = load_weights(lambda: load_tokenizer(weights))
     sources = [name for name in source if name in tokenizer.hands]
+    paths = {preset: runs / preset / SHIPPED for preset in ("paper", "paper-mlp")} if baselines else {}
+    others = {preset: load_tokenizer(path) for preset, path in paths.items() if path.is_file()}
     rows = evaluate_tokenizer(
-        data, split, tokenizer, hands=hand, sources=sources, baselines=baselines, selection=selection, quick=quick
-    )
+        data, split, tokenizer, hands=hand, sources=sources, others=others, baselines=baselines, selection=selection,
+        quick=quick,
+    )  # fmt: skip
     facts = {**facts, "tokenizer": tokenizer.fingerprint, "rows": rows}
     if out is not None:
         write_tables(facts, out, text=lambda rows: text_table(rounded(rows), None), draw=draw_rates)

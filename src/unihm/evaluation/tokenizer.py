@@ -33,6 +33,7 @@ def evaluate_tokenizer(
     *,
     hands: Sequence[str] = (),
     sources: Sequence[str] = (),
+    others: Mapping[str, Tokenizer] | None = None,
     selection: bool = False,
     baselines: bool = False,
     quick: bool = False,
@@ -47,6 +48,7 @@ def evaluate_tokenizer(
             be measured on hands that the tokenizer does not know, too.
         sources: Hands whose motions the others decode; the hand that was recorded is always read for them, if it is in
             the store.
+        others: Further tokenizers by the name of their rows; of each the hands that it knows are measured.
         selection: Measure on the recordings kept for choosing between models instead of the test parts.
         baselines: Measure linear codes of several rates and plain k-means as well (`linear_codes`).
         quick: Only some recordings of each part, chosen evenly.
@@ -65,7 +67,7 @@ def evaluate_tokenizer(
     if not selection:
         recordings = {record.id: record.recording for record in records}
         tested = {recordings[name] for part in parts for name in ids[part]}
-        refuse_trained_on(tested, {"tokenizer": tokenizer.card})
+        refuse_trained_on(tested, {"tokenizer": tokenizer.card, **{n: o.card for n, o in (others or {}).items()}})
     warn_of_other_motions(data, read, {"tokenizer": tokenizer.card})
     models = {name: load_hand(name) for name in read}
     training = {name: motions_of(data, name, ids["train"]) for name in read}
@@ -82,6 +84,11 @@ def evaluate_tokenizer(
         rows += [
             {**common, "quantiser": quantiser, "source": "own", **row} for row in own_rows(tokenizer, known, models)
         ]
+        for label_of, other in (others or {}).items():
+            theirs = {name: motions[name] for name in names if name in other.hands}
+            rows += [
+                {**common, "quantiser": label_of, "source": "own", **row} for row in own_rows(other, theirs, models)
+            ]
         for source in sources:
             targets = [name for name in known if name != source]
             rows += [

@@ -28,6 +28,7 @@ from unihm.tokenizer.hand_chart import LatentPose, join
 from unihm.tokenizer.kmeans import kmeans, nearest
 
 _AXES_PER_BIT = 0.7  # of a stage and those below; 50 bits: the 35 largest of 120 axes, to others no bits would go
+_WIDENED, _WIDER = 1 / 3, 2.0  # share of examples added at twice their size: what is held out reaches farther
 _RIDGE = 1e-5  # of the guess, as a share of the inputs' mean square
 _BLOCK = 1 << 19  # distances computed at once: as many as stay in the cache
 _CONTEXT_SCALE = 100.0  # of the palm's place in the canonical frame (m) and its axes among inputs of some 10 mm
@@ -146,7 +147,8 @@ class ChunkCode(nn.Module):
         sample = rest[torch.randperm(len(rest), generator=rng)[:points]] @ self.basis
         for level in range(levels):
             points_of = sample[:, level * axes : (level + 1) * axes]
-            found = kmeans(points_of, codes, rng, iterations=rounds)
+            wide = torch.cat([points_of, _WIDER * points_of[:: round(1 / _WIDENED)]])
+            found = kmeans(wide, codes, rng, iterations=rounds)
             self.codebook[level] = 0.0
             self.codebook[level, : len(found)] = found
             self.usage[level] = torch.bincount(nearest(points_of, self.codebook[level]), minlength=codes).int()
