@@ -161,7 +161,7 @@ def test_camera_sees_hand_and_object_in_every_frame(motion):
     hand = load_hand(motion.hand)
     poses = framing.link_poses(motion, hand)
     for frame in range(0, len(motion), 7):
-        facets, _ = stills._hand_facets(hand.geometry, poses[frame])
+        facets, _ = stills.hand_facets(hand.geometry, poses[frame])
         image, depth = view(facets)
         assert (depth > 0.05).all()
         assert np.abs(image / [framing._ASPECT, 1]).max() < 1
