@@ -17,7 +17,9 @@ def row(hand="shadow", quantiser="predictive", source="own", bits=12.5, mm=4.0, 
 def test_curves_are_means_over_robot_hands_with_finger_joints(tmp_path):
     rows = [
         row(mm=4.0), row("leap", mm=6.0), row("panda", mm=50.0, deg=None), row("human", mm=70.0),
-        row(bits=40.0, mm=1.0), row(source="human", mm=5.0), row(quantiser="pca", bits=13.0, mm=10.0),
+        row(bits=40.0, mm=1.0),
+        row("leap", bits=40.0, mm=1.0), row(bits=90.0, mm=0.5), row(source="human", mm=5.0),
+        row(quantiser="pca", bits=13.0, mm=10.0),
         row(quantiser="mean_pose", bits=0.0, mm=100.0),
     ]  # fmt: skip
     curves = mean_curves(rows)

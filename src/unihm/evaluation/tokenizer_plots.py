@@ -12,7 +12,10 @@ from unihm.evaluation.cases import RECORDED_HAND
 from unihm.schema.storage import atomic_path
 
 _PANELS = (("keypoint_mm", "keypoints, mm"), ("joint_deg", "finger joints, °"), ("wrist_mm", "wrist, mm"))
-_COLOURS = ("#d07a2d", "#8fa3b5", "#4f6d8a", "#7a9a62", "#b05a7a", "#555555")
+_OURS = "#d07a2d"
+_COLOURS = (  # one a quantiser or a source
+    "#4f6d8a", "#7a9a62", "#b05a7a", "#555555", "#8a6bb0", "#c2a83e", "#3aa0a8", "#9c6b4a", "#e08a8a",
+)  # fmt: skip
 
 
 def draw_rates(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -30,13 +33,16 @@ def draw_rates(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     panels = figure.subplots(len(splits), len(_PANELS), squeeze=False)
     for number, split in enumerate(splits):
         curves = mean_curves([row for row in rows if row["split"] == split])
+        colours = {
+            method: _COLOURS[i % len(_COLOURS)] for i, method in enumerate(m for m in curves if m != "predictive")
+        }
         for axes, (name, label) in zip(panels[number], _PANELS, strict=True):
-            for curve, (method, points) in enumerate(curves.items()):
-                style = {"linewidth": 2.2} if method.startswith("predictive") else {"linewidth": 1.2}
+            for method, points in curves.items():
+                ours = method.startswith("predictive")
                 axes.plot(
                     [bits for bits, _ in points], [figures[name] for _, figures in points], label=method,
-                    color=_COLOURS[curve % len(_COLOURS)], marker="o", markersize=3.5,
-                    linestyle="--" if "from" in method else "-", **style,
+                    color=_OURS if method == "predictive" else colours[method], marker="o", markersize=3.5,
+                    linestyle="--" if "from" in method else "-", linewidth=2.2 if ours else 1.2,
                 )  # fmt: skip
             axes.set(xscale="log", yscale="log", xlabel="bits a frame", ylabel=label)
             axes.set_xticks([13, 40, 80, 160, 320], ["13", "40", "80", "160", "320"])
@@ -44,7 +50,8 @@ def draw_rates(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
             axes.grid(alpha=0.3, which="both")
             axes.spines[["top", "right"]].set_visible(False)
         panels[number][0].set_title(split, loc="left", fontsize=10)
-        panels[number][0].legend(fontsize=7)
+    handles, labels = panels[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=8)
     with atomic_path(path) as temporary:
         FigureCanvasAgg(figure).print_png(temporary)
 
@@ -67,6 +74,7 @@ def mean_curves(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[float
                 {name: float(np.mean([row[name] for row in points])) for name, _ in _PANELS},
             )
             for _, points in sorted(rates.items())
+            if len(points) == max(map(len, rates.values()))  # a code that has no use for more bits ends before others
         ]
         for method, rates in found.items()
     }
