@@ -58,6 +58,7 @@ def eval_tokenizer(
     weights: Path | None = None,
     preset: Literal["paper"] | None = None,
     runs: Path = Path("runs"),
+    polish: int = 0,
     baselines: bool = False,
     selection: bool = False,
     quick: bool = False,
@@ -76,6 +77,7 @@ def eval_tokenizer(
         preset: paper prints the layout of the paper's Table B1, from the runs of its two presets.
         runs: Where they are: RUNS/paper and RUNS/paper-mlp, as `unihm train tokenizer --preset paper --out RUNS/paper`
             leaves them.
+        polish: Also the person's motions translated and polished by so many solver steps.
         baselines: Beside the tokenizer, PCA with scalar quantisers at several rates, for each hand alone and for all
             together, and k-means with 8192 codes; trained on the same recordings. And the paper's presets, where RUNS
             has them.
@@ -105,8 +107,8 @@ def eval_tokenizer(
     paths = {preset: runs / preset / SHIPPED for preset in ("paper", "paper-mlp")} if baselines else {}
     others = {preset: load_tokenizer(path) for preset, path in paths.items() if path.is_file()}
     rows = evaluate_tokenizer(
-        data, split, tokenizer, hands=hand, sources=sources, others=others, baselines=baselines, selection=selection,
-        quick=quick,
+        data, split, tokenizer, hands=hand, sources=sources, others=others, polish=polish, baselines=baselines,
+        selection=selection, quick=quick,
     )  # fmt: skip
     facts = {**facts, "tokenizer": tokenizer.fingerprint, "rows": rows}
     if out is not None:

@@ -17,6 +17,7 @@ from unihm.datasets.splits import split as split_ids
 from unihm.evaluation.cases import RECORDED_HAND
 from unihm.evaluation.generation import TEST_PARTS
 from unihm.evaluation.linear_codes import baseline_rows
+from unihm.evaluation.polished import polished_rows
 from unihm.evaluation.trained_on import refuse_trained_on, warn_of_other_motions
 from unihm.hands.hand import load_hand
 from unihm.schema.motion import HandMotion
@@ -34,6 +35,7 @@ def evaluate_tokenizer(
     hands: Sequence[str] = (),
     sources: Sequence[str] = (),
     others: Mapping[str, Tokenizer] | None = None,
+    polish: int = 0,
     selection: bool = False,
     baselines: bool = False,
     quick: bool = False,
@@ -49,6 +51,7 @@ def evaluate_tokenizer(
         sources: Hands whose motions the others decode; the hand that was recorded is always read for them, if it is in
             the store.
         others: Further tokenizers by the name of their rows; of each the hands that it knows are measured.
+        polish: Also measure the person's motions after so many solver steps (`polished`).
         selection: Measure on the recordings kept for choosing between models instead of the test parts.
         baselines: Measure linear codes of several rates and plain k-means as well (`linear_codes`).
         quick: Only some recordings of each part, chosen evenly.
@@ -95,6 +98,10 @@ def evaluate_tokenizer(
                 {**common, "quantiser": quantiser, **row}
                 for row in cross_rows(tokenizer, motions, models, source, targets, person)
             ]
+        if polish and person is not None:
+            targets = [name for name in known if name != person]
+            steps = polished_rows(tokenizer, motions, models, person, targets, polish)
+            rows += [{**common, "quantiser": quantiser, **row} for row in steps]
         for name in names:
             none = mean_pose_errors(motions[name], training[name], models[name])
             rows.append({**common, "hand": name, "quantiser": "mean_pose", "bits_per_frame": 0.0, **none})
