@@ -77,7 +77,12 @@ def test_a_cut_off_run_resumes_to_the_same_weights(trained, store, tmp_path):
     (tmp_path / "run" / "tokenizer.safetensors").unlink()
     (tmp_path / "run" / "2-codec" / "stage-1.safetensors").unlink()
     (tmp_path / "run" / f"1-{OTHER}" / "chart.safetensors").unlink()
+    other = replace(CONFIG, codec=replace(CONFIG.codec, points=3000))
+    with pytest.raises(ValueError, match=r"Cannot resume .*stage-0\.safetensors' with other settings"):
+        train_tokenizer(store, tmp_path / "run", preset=other, seed=3, resume=True)
     again = train_tokenizer(store, tmp_path / "run", preset=CONFIG, seed=3, resume=True)
+    log = (tmp_path / "run" / "2-codec" / "log.jsonl").read_text().splitlines()
+    assert log == (out / "2-codec" / "log.jsonl").read_text().splitlines()
     assert (
         load_tokenizer(again["weights"]).card["fingerprint"]
         == load_tokenizer(out / "tokenizer.safetensors").card["fingerprint"]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -142,6 +143,9 @@ def fit_codec(
         config: How to fit.
         out: Folder of the run; each stage leaves a file there.
         resume: Finished stages are read, not fitted again.
+
+    Raises:
+        ValueError: Finished stages were fitted with other settings.
     """
     codec, seed = model.codec, config.chart.loop.seed
     folder = out / "2-codec"
@@ -155,8 +159,11 @@ def fit_codec(
     stages = len(codec.config.stages)
     log = folder / "log.jsonl"
     folder.mkdir(parents=True, exist_ok=True)
-    if not resume:
-        log.unlink(missing_ok=True)
+    setup = json.loads(json.dumps({"codec": asdict(config.codec), "sizes": asdict(codec.config), "hands": list(hands)}))
+    finished = _finished(folder, stages, setup) if resume else 0
+    lines = log.read_text(encoding="utf-8").splitlines() if finished and log.is_file() else []
+    kept = [line for line in lines if line.endswith("}") and json.loads(line)["stage"] < finished]
+    log.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
 
     def progress(figures: dict[str, int | float]) -> None:
         bar.update()
@@ -167,14 +174,30 @@ def fit_codec(
         for stage in range(stages):
             path = folder / f"stage-{stage}.safetensors"
             parts = torch.nn.ModuleList([codec.opening[stage], codec.following[stage]])
-            if resume and path.is_file():
+            if stage < finished:
                 tensors, _ = read_tensors(path)
                 assign(parts, tensors, path)
                 below = decoded(codec, stage, parts_of, below)
                 bar.update(config.codec.rounds)
             else:
                 below = fit_stage(codec, stage, parts_of, below, config.codec, seed=seed, progress=progress)
-                write_tensors(path, parts.state_dict(), {"kind": "codes", "stage": stage})
+                write_tensors(path, parts.state_dict(), {"kind": "codes", "stage": stage, "setup": setup})
+
+
+def _finished(folder: Path, stages: int, setup: dict[str, Any]) -> int:
+    """How many stages a run has fitted.
+
+    Raises:
+        ValueError: It fitted them with other settings or hands.
+    """
+    for stage in range(stages):
+        path = folder / f"stage-{stage}.safetensors"
+        if not path.is_file():
+            return stage
+        _, header = read_tensors(path)
+        if header.get("setup") != setup:
+            raise ValueError(f"Cannot resume '{path}' with other settings or hands; remove '{folder}' to fit anew.")
+    return stages
 
 
 def _poses(
