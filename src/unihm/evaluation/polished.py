@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from unihm.hands.hand import HandModel
 from unihm.retargeting import polish
 from unihm.schema.motion import HandMotion
-from unihm.tokenizer.figures import beside_the_person, keypoints_world, motion_errors, summary
+from unihm.tokenizer.figures import cross_rows, keypoints_world
 from unihm.tokenizer.tokenizer import Tokenizer
 
 
@@ -29,20 +29,11 @@ def polished_rows(
         targets: Who decodes.
         steps: Of the solver.
     """
-    source = list(motions[person].values())
-    keypoints = [keypoints_world(motion, hands[person]) for motion in source]
-    for levels in tokenizer.rates:
-        tokens = tokenizer.encode_all(source, levels=levels)
-        for target in targets:
-            hand, truth = hands[target], list(motions[target].values())
-            decoded = [
-                polish(motion, points, hand.description, steps=steps)
-                for motion, points in zip(tokenizer.decode_all(tokens, target), keypoints, strict=True)
-            ]
-            yield {
-                "hand": target,
-                "source": f"{person}, {steps} steps",
-                "bits_per_frame": tokenizer.bits(levels),
-                **summary(motion_errors(d, m, hand) for d, m in zip(decoded, truth, strict=True)),
-                **beside_the_person(decoded, truth, source, hand, hands[person]),
-            }
+    keypoints = [keypoints_world(motion, hands[person]) for motion in motions[person].values()]
+
+    def polished(decoded: Sequence[HandMotion], target: str) -> list[HandMotion]:
+        description = hands[target].description
+        return [polish(m, points, description, steps=steps) for m, points in zip(decoded, keypoints, strict=True)]
+
+    for row in cross_rows(tokenizer, motions, hands, person, targets, person, after=polished):
+        yield {**row, "source": f"{person}, {steps} steps"}

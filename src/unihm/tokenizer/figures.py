@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -105,6 +105,7 @@ def cross_rows(
     source: str,
     targets: Sequence[str],
     person: str | None = None,
+    after: Callable[[Sequence[HandMotion], str], Sequence[HandMotion]] | None = None,
 ) -> Iterator[dict[str, object]]:
     """One row for each target and rate: a hand's motion, translated (Eq. 6), beside the target's own retargeted motion.
 
@@ -115,6 +116,7 @@ def cross_rows(
         source: Whose motion is encoded.
         targets: Who decodes it.
         person: The hand that was recorded; with it, rows also say how far fingertips are from the person's.
+        after: What is done to the decoded motions, in the order of the episodes, of a target before they are measured.
 
     Returns:
         Rows with hand, source, ``bits_per_frame``, the figures of `summary`, and those of `beside_the_person`.
@@ -122,7 +124,9 @@ def cross_rows(
     for levels in tokenizer.rates:
         tokens = tokenizer.encode_all(list(motions[source].values()), levels=levels)
         for target in targets:
-            decoded = tokenizer.decode_all(tokens, target)
+            decoded: Sequence[HandMotion] = tokenizer.decode_all(tokens, target)
+            if after is not None:
+                decoded = after(decoded, target)
             truth = list(motions[target].values())
             row: dict[str, object] = {
                 "hand": target,

@@ -52,9 +52,6 @@ class LatentPose:
     def __getitem__(self, index) -> LatentPose:
         return self.map(lambda part: part[index])
 
-    def __len__(self) -> int:
-        return len(self.t)
-
 
 def join(function, poses) -> LatentPose:
     """`torch.cat` or `torch.stack` of several latent poses."""
