@@ -35,6 +35,7 @@ FLOORS = {
     "sources": 3,
     "pipeline": 4,
     "physical_data": 4,
+    "annotation": 4,
     "training": 4,
     "evaluation": 4,
     "viewer": 5,
@@ -47,6 +48,7 @@ SAME_FLOOR = {
     ("datasets", "contact_phases"),  # episodes state when the hand touches
     ("datasets", "retargeting"),  # a store holds its episodes' motions
     ("simulation", "contact_phases"),  # candidates vary as the phase grows
+    ("training", "evaluation"),  # the metric encoder is trained, and part of the evaluation
     ("planning", "perception"),  # a plan starts from what was perceived
     ("simulation", "perception"),  # a planner in simulation sees the object through a camera
 }

@@ -38,9 +38,14 @@ COMMANDS: dict[str, Callable | dict[str, Callable]] = {
         "import": data.data_import,
         "retarget": data.data_retarget,
         "refine": data.data_refine,
+        "annotate": data.data_annotate,
         "info": data.data_info,
     },
-    "train": {"tokenizer": train.train_tokenizer, "generator": train.train_generator},
+    "train": {
+        "tokenizer": train.train_tokenizer,
+        "generator": train.train_generator,
+        "metrics": train.train_metrics,
+    },
     "bench": {"retargeting": bench.bench_retargeting, "refinement": bench.bench_refinement},
     "eval": {
         "tokenizer": evaluate.eval_tokenizer,

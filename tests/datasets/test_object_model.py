@@ -46,6 +46,9 @@ def test_bad_meshes_are_refused(tmp_path):
     (tmp_path / "empty.obj").write_text("v 0 0 0\n")
     with pytest.raises(ValueError, match="no valid triangles"):
         load_mesh(tmp_path / "empty.obj")
+    (tmp_path / "words.ply").write_text("ply\n")
+    with pytest.raises(ValueError, match=r"words\.ply' is not a readable \.ply"):
+        load_mesh(tmp_path / "words.ply")
     (tmp_path / "words.obj").write_text("v a b c\n")
     with pytest.raises(ValueError, match=r"not a readable \.obj"):
         load_mesh(tmp_path / "words.obj")

@@ -175,6 +175,143 @@ def data_refine(
     report(facts, json, "\n".join([*lines, f"{seconds:.1f} s"]))
 
 
+def data_annotate(
+    data: Path,
+    *,
+    engine: str | None = None,
+    base_url: str | None = None,
+    model: str | None = None,
+    key_from: str = "UNIHM_API_KEY",
+    rate: float = 60.0,
+    workers: int = 4,
+    timeout: float = 60.0,
+    price_in: float | None = None,
+    price_out: float | None = None,
+    dry_run: bool = False,
+    split: str | None = None,
+    part: str | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    force: bool = False,
+    json: bool = False,
+):
+    """Write instructions for a store's episodes: offline from measured facts, or by a vision model that sees keyframes.
+
+    The model is behind an OpenAI-compatible endpoint. It is sent five drawn keyframes of each episode, and a question
+    that names the object; nothing else of the store leaves this machine. What is written takes the place of the
+    imported instructions (annotations.parquet). Goes on where it was interrupted, and tries again what failed.
+
+    Args:
+        data: The store's folder, from `unihm data import`.
+        engine: offline or endpoint; default: endpoint where --base-url is given, else offline.
+        base_url: Of the endpoint, for example https://api.openai.com/v1 or http://localhost:8000/v1.
+        model: Vision-language model, as the endpoint calls it.
+        key_from: Environment variable that holds the endpoint's API key.
+        rate: Requests a minute at most.
+        workers: Requests at a time at most.
+        timeout: Seconds until a request counts as failed.
+        price_in: Of a million tokens that are sent, for the estimate.
+        price_out: Of a million tokens that come back.
+        dry_run: Only print the estimate; nothing is sent or written, and no key is needed.
+        split: Only recordings of this split: release, unihm, s0, s1 or s3.
+        part: Of the split: train (default), validation, test; for release also seen and unseen.
+        limit: At most this many recordings, spread evenly over the others.
+        seed: Of the offline sentences.
+        force: Replace instructions that another model, or another version of the prompt, has written.
+        json: Print the figures as JSON.
+    """
+    import time
+    from dataclasses import asdict
+
+    from unihm.annotation.annotating import annotate_store, missing
+    from unihm.annotation.cost import estimate, money
+    from unihm.annotation.endpoint import is_private
+    from unihm.commands.console import say
+    from unihm.datasets.manifest import read_manifest
+
+    _check_positive(rate=rate, workers=workers, timeout=timeout)
+    for option, price in (("--price-in", price_in), ("--price-out", price_out)):
+        if price is not None and not 0 <= price < float("inf"):
+            raise ValueError(f"{option} is {price}, expected at least 0.")
+    annotator = _annotator(engine, base_url, model, None if dry_run else key_from, rate, timeout, seed)
+    offline = annotator.model == "offline"
+    read_manifest(data)
+    ids = _ids(data, split, part, limit)
+    todo = missing(data, annotator, ids, force=force)
+    facts: dict[str, Any] = {"data": str(data), "model": annotator.model, "prompt": annotator.prompt}
+    expected = f"{len(todo)} episodes, offline: nothing is sent"
+    if not offline:
+        cost = estimate(len(todo), price_in, price_out)
+        facts["estimate"], expected = asdict(cost), f"{len(todo)} episodes: {cost}, to {base_url}"
+    if dry_run:
+        report({**facts, "episodes": len(todo)}, json, expected)
+        return
+    if not offline:
+        say(expected)
+        if not is_private(str(base_url)):
+            say("warning: over http the API key travels unencrypted; use https")
+    start = time.perf_counter()
+    done = annotate_store(data, annotator, ids=ids, workers=1 if offline else workers, force=force)
+    facts |= {**asdict(done), "seconds": round(time.perf_counter() - start, 2)}
+    if not offline:
+        facts["money"] = money(done.tokens_in, done.tokens_out, price_in, price_out)
+    text = f"{done.written} episodes annotated by {annotator.model}, {done.kept} kept, {len(done.failed)} failed"
+    report(facts, json, f"{text}; {facts['seconds']:.1f} s")
+    if done.failed or done.gave_up:
+        names = ", ".join(list(done.failed)[:3]) + (", ..." if len(done.failed) > 3 else "")
+        left = done.episodes - done.kept - done.written
+        reason = done.gave_up or f"the last: {list(done.failed.values())[-1]}"
+        raise ValueError(
+            f"{len(done.failed)} episodes failed ({names}), {left} have no new instructions; {reason} "
+            "The same command goes on with these."
+        )
+
+
+def _annotator(
+    engine: str | None,
+    base_url: str | None,
+    model: str | None,
+    key_from: str | None,
+    rate: float,
+    timeout: float,
+    seed: int,
+) -> Any:
+    """Who writes the instructions; without `key_from` one that can only be asked for its name."""
+    import os
+
+    from unihm.annotation.endpoint import Endpoint, check_url
+    from unihm.annotation.offline import OfflineAnnotator
+    from unihm.annotation.pace import Pace
+    from unihm.annotation.vision import VisionAnnotator
+    from unihm.registry import unknown_name
+
+    engine = engine or ("offline" if base_url is None else "endpoint")
+    if engine not in ("offline", "endpoint"):
+        raise unknown_name("--engine", engine, ("offline", "endpoint"))
+    if engine == "offline":
+        if base_url is not None or model is not None:
+            raise ValueError("--base-url and --model are for --engine endpoint; the offline engine asks no model.")
+        return OfflineAnnotator(seed=seed)
+    if base_url is None:
+        raise ValueError("--engine endpoint needs --base-url, for example http://localhost:8000/v1.")
+    check_url(base_url)
+    if not model or model == "offline":
+        raise ValueError("--base-url needs --model, the name of a vision-language model there.")
+    key = "none" if key_from is None else os.environ.get(key_from, "").strip()
+    if not key:
+        raise ValueError(
+            f"The environment variable {key_from} holds no API key; set it, or name another by --key-from."
+        )
+    pace = Pace(rate)
+    return VisionAnnotator(Endpoint(base_url, model, key, pace, timeout=timeout), pace)
+
+
+def _check_positive(**options: float | int) -> None:
+    for name, value in options.items():
+        if not 0 < value < float("inf"):
+            raise ValueError(f"--{name} is {value}, expected more than 0.")
+
+
 def data_info(data: Path, *, json: bool = False):
     """What an episode store holds.
 
@@ -182,9 +319,13 @@ def data_info(data: Path, *, json: bool = False):
         data: The store's folder.
         json: Print as JSON.
     """
+    from collections import Counter
+
+    from unihm.datasets.annotations import read_annotations
     from unihm.datasets.summary import info
 
-    report(info(data), json)
+    writers = Counter(f"{a.model} ({a.prompt})" for a in read_annotations(data).values())
+    report({**info(data), "annotations": dict(sorted(writers.items()))}, json)
 
 
 def _ids(data: Path, split: str | None, part: str | None, limit: int | None) -> list[str] | None:

@@ -92,3 +92,29 @@ def train_generator(
     from unihm.training.generator import train_generator as train
 
     report(train(data, out, preset=preset, split=split, tokenizer=tokenizer, seed=seed, resume=resume), json)
+
+
+def train_metrics(
+    *,
+    data: Path,
+    out: Path = Path("runs/metrics"),
+    preset: Literal["tiny", "base"] = "base",
+    split: str = "release",
+    seed: int = 0,
+    resume: bool = False,
+    json: bool = False,
+):
+    """Train the encoder of motions and texts in which FID, KID and R-precision are taken (Appendix F).
+
+    Args:
+        data: Episode store with retargeted motions, from `unihm data import`; all its hands are learned from.
+        out: Folder for log, checkpoints and weights.
+        preset: base is what is shipped, tiny a small one.
+        split: Which recordings to train on; a split is evaluated with the encoder that was trained on it.
+        seed: Seed of everything random.
+        resume: Go on from the last checkpoint in OUT.
+        json: Print the figures as JSON.
+    """
+    from unihm.training.metrics import train_metrics as train
+
+    report(train(data, out, preset=preset, split=split, seed=seed, resume=resume), json)

@@ -46,5 +46,8 @@ class DatasetReader(Protocol):
         ...
 
 
-DATASETS = Registry("Data set format", {"dexycb": "unihm.datasets.dexycb:DexYcbReader"})
+DATASETS = Registry(
+    "Data set format",
+    {"dexycb": "unihm.datasets.dexycb:DexYcbReader", "oakink": "unihm.datasets.oakink:OakInkReader"},
+)
 """Name on the command line (``unihm data import FORMAT``) to reader class."""

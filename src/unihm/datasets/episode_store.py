@@ -4,6 +4,7 @@
     episodes/<fingerprint>-*.parquet schema.Episode, see `episode_rows` for the columns
     motions/<hand>.parquet           joint positions and palm path of one hand, see `motion_store`
     refined/<hand>.parquet           the same, refined and checked in simulation, see `unihm.physical_data`
+    annotations.parquet              instructions that take the place of the imported ones, see `annotations`
 
 The manifest is written last and names the shards: until it is there, the old episodes stay valid.
 """
@@ -14,13 +15,15 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
+from unihm.datasets.annotations import read_annotations, remove_annotations
 from unihm.datasets.episode_rows import (
     RECORD_COLUMNS,
     EpisodeRecord,
@@ -35,6 +38,7 @@ from unihm.schema.episode import Episode
 from unihm.schema.storage import write_json
 
 _EPISODES = "episodes"
+_Described = TypeVar("_Described", Episode, EpisodeRecord)
 
 
 def write_episodes(
@@ -90,6 +94,7 @@ def write_episodes(
     if old is not None and old["fingerprint"] != manifest["fingerprint"]:
         for shard in old["shards"]:
             (folder / shard["file"]).unlink(missing_ok=True)
+        remove_annotations(folder)
         for kind in (MOTIONS, REFINED):
             for hand in hands_in(folder, kind):
                 motion_path(folder, hand, kind).unlink()
@@ -98,7 +103,8 @@ def write_episodes(
 
 def episode_table(folder: str | Path) -> list[EpisodeRecord]:
     """All episodes of a store without their arrays, in stored order."""
-    return [record for _, table in _shards(folder, RECORD_COLUMNS) for record in records_from_table(table)]
+    records = [record for _, table in _shards(folder, RECORD_COLUMNS) for record in records_from_table(table)]
+    return _annotated(folder, records)
 
 
 def read_episodes(folder: str | Path, ids: Sequence[str] | None = None) -> list[Episode]:
@@ -117,7 +123,7 @@ def read_episodes(folder: str | Path, ids: Sequence[str] | None = None) -> list[
         for row, name in enumerate(table["id"].to_pylist()):
             if wanted is None or name in wanted:
                 found[name] = episode_from_row(path, table, row)
-    return list(found.values()) if ids is None else in_order(found, ids, "Episode")
+    return _annotated(folder, list(found.values()) if ids is None else in_order(found, ids, "Episode"))
 
 
 def read_keypoints(folder: str | Path) -> dict[str, tuple[float, Float[np.ndarray, "T 21 3"]]]:
@@ -139,6 +145,12 @@ def in_order(found: Mapping[str, Any], ids: Sequence[str], kind: str) -> list[An
         if name not in found:
             raise ValueError(f"{kind} '{name}' is not in the data set.")
     return [found[name] for name in ids]
+
+
+def _annotated(folder: str | Path, items: list[_Described]) -> list[_Described]:
+    """The same with the instructions that were written after the import, where there are any."""
+    annotations = read_annotations(folder)
+    return [replace(i, instructions=annotations[i.id].instructions) if i.id in annotations else i for i in items]
 
 
 def _shards(

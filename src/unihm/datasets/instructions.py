@@ -1,8 +1,9 @@
-"""What a person might have said to ask for a recorded motion, from templates and facts of the episode.
+"""What a person might have said to ask for a recorded motion, from facts of the episode put into words.
 
-Section 3.1 of the paper lets a vision-language model look at keyframes and return five instructions.
-Differs from the paper: the recordings here come without images, so the facts (from where the hand comes,
-where the object goes, how high, how fast, with how many fingers) are measured and put into words.
+Section 3.1 of the paper lets a vision-language model look at keyframes and return five instructions, as
+`unihm.annotation` does. Differs from the paper: here the facts (from where the hand comes, which fingers hold, where
+the object goes, how high, how fast) are measured, and `sentence_forms` and `phrases` put them into words. This costs
+nothing and gives as many wordings as a training wants.
 
 Directions are those of somebody who looks through the camera: left and right of the image, toward the
 camera and away from it.
@@ -10,87 +11,46 @@ camera and away from it.
 
 from __future__ import annotations
 
-import hashlib
-import re
-from dataclasses import dataclass
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from math import prod
+from typing import Any
 
 import numpy as np
 from scipy.spatial import KDTree
 
-from unihm.datasets.object_names import PLURALS, ObjectNames
-from unihm.kinematics.keypoints import TIPS, WRIST
+from unihm.datasets import phrases
+from unihm.datasets.object_names import ObjectNames, is_plural
+from unihm.datasets.sentence_forms import forms, slots, stated
+from unihm.kinematics.keypoints import FINGERS, TIPS, WRIST
+from unihm.registry import unknown_name
 from unihm.schema.episode import Episode
 
+VERSION = "sentences-2"
+"""Changes with the words and with how facts are measured; annotations state it."""
 COUNT = 6
-_TOUCH = 0.025  # m; in DexYCB the tips that hold an object are 2 to 13 mm from it, and its fingers lie close together
+_NEAR, _FAR = 0.018, 0.028  # m; in DexYCB the tips that hold an object are 2 to 16 mm from its cloud, median 8 mm
+_HOLD_FRAMES = 9  # looked at for the fingers that hold
 _ON_TABLE = 0.015  # m; fitted tables and annotated objects agree to 5 mm (95 %), stacked objects start at 44 mm
+_LIFTED = 0.03  # m; an object that is only moved along the table rises less, tilting included
 _ABOVE = np.deg2rad(60)  # elevation of the wrist over the object from which a hand comes "from above"
 _STEEP = np.deg2rad(70)  # elevation of the object's path from which it goes "straight up"
-_SLOW, _FAST = 0.23, 0.30  # m/s; the terciles of the mean speeds in DexYCB
+_SPEEDS = {"slow": 0.23, "middle": 0.30, "fast": np.inf}  # m/s below which a speed is one; terciles of DexYCB's means
+_HEIGHTS = {"low": 0.08, "middle": 0.18, "high": 0.30, "top": np.inf}  # m, likewise for the rise
 
-_SLOT = re.compile(r"\{(\w+)\}")
-_TEMPLATES = (
-    "Pick up the {object}.",
-    "Lift the {object} {height}.",
-    "Grasp the {object} {approach} and lift {it} {travel}.",
-    "Raise the {object} off the table {speed}.",
-    "Take hold of the {object} {grip} and bring {it} {travel}.",
-    "Please grab the {object} {grip}.",
-    "Could you pick the {object} up {speed} and hold {it} {height}?",
-    "Reach {approach} and pick up the {object}.",
-    "Grab the {object} and carry {it} {aside}.",
-    "Lift the {object} {grip}.",
-    "Hand over the {object}, moving {it} {aside}.",
-    "Take the {object} {approach} {grip} and raise {it} {height}.",
-    "I need the {object}; lift {it} {speed}.",
-    "Raise the {object} {height} and then bring {it} {aside}.",
-    "Grip the {object} {grip} and lift {it} {speed}.",
-    "With your right hand, pick up the {object} {approach}.",
-    "Please lift the {object} from the table and bring {it} {travel} {speed}.",
-    "Take the {object} off the table.",
-)
-_HELD_OUT_TEMPLATES = (
-    "Fetch the {object}.",
-    "Can you get me the {object}?",
-    "Elevate the {object} until {it_is} {height}.",
-    "Coming {approach}, seize the {object} and hoist {it} {travel}.",
-    "Would you mind collecting the {object} {grip}?",
-    "The {object} should leave the table and go {travel}.",
-    "Close your hand around the {object} {approach}, then heave {it} up {speed}.",
-    "Remove the {object} from the tabletop {speed}.",
-    "Wrap your hand around the {object} {grip} and haul {it} {travel}.",
-)
-_APPROACH = {
-    "front": ("from the front", "from the near side"),
-    "behind": ("from behind", "from the far side"),
-    "left": ("from the left", "from the left side"),
-    "right": ("from the right", "from the right side"),
-    "above": ("from above", "from the top"),
+VALUES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    "approach": {side: {"approach": side} for side in phrases.APPROACH[0]},
+    "travel": {way: {"travel": way} for way in phrases.TRAVEL[0]} | {"up": {"travel": "up", "height": 0.24}},
+    "height": {"low": {"height": 0.05}, "middle": {"height": 0.13}, "high": {"height": 0.24}, "top": {"height": 0.4}},
+    "speed": {"slow": {"speed": 0.15}, "middle": {"speed": 0.26}, "fast": {"speed": 0.45}},
+    "grip": {str(k): {"fingers": FINGERS[:k]} for k in range(2, 6)},
 }
-_TRAVEL = {
-    "up": ("straight up",),
-    "closer": ("toward the camera", "closer to the camera"),
-    "away": ("away from the camera", "to the far side"),
-    "left": ("to the left", "toward the left"),
-    "right": ("to the right", "toward the right"),
-}
-_HEIGHT = (
-    (0.08, ("just off the table", "slightly above the table")),
-    (0.18, ("a little way up", "a hand's width above the table")),
-    (0.30, ("well above the table", "clear of the table")),
-    (np.inf, ("high above the table", "high in the air")),
-)
-"""Rise below which the words fit, m."""
-_SPEED = {"slow": ("slowly", "gently"), "middle": ("smoothly", "steadily"), "fast": ("quickly", "swiftly")}
-_GRIP = {
-    2: ("with two fingers", "between two fingers"),
-    3: ("with three fingers",),
-    4: ("with four fingers",),
-    5: ("with all five fingers", "with your whole hand"),
-}
+"""What can be asked for (`asking`): slot, value, and the facts that it stands for."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EpisodeFacts:
     """What the words may say of an episode."""
 
@@ -106,85 +66,171 @@ class EpisodeFacts:
     """Largest rise of the object, m."""
     speed: float
     """Mean speed of the object after the lift, m/s."""
-    fingertips: int
-    """Fingertips near the object while it is held, 0 to 5."""
+    fingers: tuple[str, ...]
+    """Names of the fingers whose tips hold the object, in the order of `FINGERS`; empty where that is not clear."""
     on_table: bool
     """Whether the object lies on the table at the start, and not on something else."""
 
 
 def episode_facts(episode: Episode, names: ObjectNames) -> EpisodeFacts:
     """Measure what can be said of an episode."""
-    lift = episode.lift_frame
+    lift = min(episode.lift_frame, len(episode) - 1)
     T, position = episode.T_world_object, episode.T_world_object[:, :3, 3]
     centre = episode.object_points.mean(axis=0) @ T[lift, :3, :3].T + position[lift]
-    reach = episode.keypoints_world[episode.contact_frame, WRIST] - centre
-    path = position[-1] - position[lift]
-    held = (lift + len(episode)) // 2
-    tips_world = episode.keypoints_world[held, list(TIPS)]
-    tips_object = (tips_world - position[held]) @ T[held, :3, :3]
-    distance, _ = KDTree(episode.object_points).query(tips_object)
+    reach = episode.keypoints_world[min(episode.contact_frame, lift), WRIST] - centre
     lowest = (episode.object_points @ T[0, :3, :3].T + position[0])[:, 2].min()
     steps = np.linalg.norm(np.diff(position[lift:], axis=0), axis=1)
     return EpisodeFacts(
         id=episode.id,
         names=names,
         approach=_side(episode, reach, _ABOVE, ("above", "front", "behind", "left", "right")),
-        travel=_side(episode, path, _STEEP, ("up", "closer", "away", "left", "right")),
+        travel=_side(episode, position[-1] - position[lift], _STEEP, ("up", "closer", "away", "left", "right")),
         height=float(position[lift:, 2].max() - position[0, 2]),
         speed=float(steps.mean() * episode.fps) if len(steps) else 0.0,
-        fingertips=int((distance < _TOUCH).sum()),
+        fingers=_fingers(episode, lift),
         on_table=bool(lowest < _ON_TABLE),
     )
 
 
-def instructions(facts: EpisodeFacts, seed: int = 0, *, count: int = COUNT, held_out: bool = False) -> tuple[str, ...]:
-    """Distinct sentences that ask for the motion that `facts` describe.
+def instructions(
+    facts: EpisodeFacts,
+    seed: int = 0,
+    *,
+    count: int = COUNT,
+    held_out: bool = False,
+    stating: Sequence[str] | None = None,
+) -> tuple[str, ...]:
+    """Distinct sentences that ask for the motion that `facts` describe; cheap enough to draw new ones in each epoch.
 
     Args:
         facts: What may be said.
         seed: Same seed and episode, same sentences.
         count: How many.
-        held_out: Use the templates and object words that never occur in training.
+        held_out: Use forms, phrases and object words that never occur in training.
+        stating: Every sentence states these slots of `VALUES` and no other; by default they state what they like.
 
     Raises:
-        ValueError: More sentences are wanted than there are templates that fit.
+        ValueError: There are not that many sentences, or `stating` names what there is not.
     """
-    slots = _slots(facts)
-    known = {*slots, "object", "it", "it_is"}
-    templates = [
-        template
-        for template in (_HELD_OUT_TEMPLATES if held_out else _TEMPLATES)
-        if set(_SLOT.findall(template)) <= known and (facts.on_table or "table" not in template)
-    ]
-    if count > len(templates):
-        raise ValueError(f"{count} instructions are wanted, {len(templates)} templates fit '{facts.id}'.")
-    digest = hashlib.sha256(f"{seed}/{facts.id}".encode()).digest()
-    rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
-    words = facts.names.held_out if held_out else (facts.names.name, *facts.names.synonyms)
-    sentences = []
-    for k, index in enumerate(rng.permutation(len(templates))[:count]):
-        name = words[k % len(words)]
-        plural = name in PLURALS
-        filled = {slot: choices[rng.integers(len(choices))] for slot, choices in slots.items()}
-        filled |= {"object": name, "it": "them" if plural else "it", "it_is": "they are" if plural else "it is"}
-        sentences.append(templates[index].format(**filled))
-    return tuple(sentences)
+    for slot in stating or ():
+        if slot not in VALUES:
+            raise unknown_name("Slot", slot, VALUES)
+    filling = _filling(facts, held_out)
+    wanted = None if stating is None else frozenset(stating)
+    usable = _usable(held_out, facts.height >= _LIFTED, facts.on_table, frozenset(filling), wanted)
+    names = facts.names.held_out if held_out else (facts.names.name, *facts.names.synonyms)
+    rng = random.Random(f"{seed}/{facts.id}")
+    first = rng.randrange(len(names))
+    turns = [_Turns(form, names, filling) for form in rng.sample(usable, len(usable))]
+    found: dict[str, None] = {}  # a set that keeps its order
+    while turns and len(found) < count:
+        for turn in turns:  # each form once before any comes again
+            sentence = turn.next(rng, first + len(found))
+            if sentence is not None:
+                found[sentence] = None
+            if len(found) >= count:
+                break
+        turns = [turn for turn in turns if turn.left]
+    if len(found) < count:
+        what = f"stating {', '.join(stating) or 'nothing'} of" if stating is not None else "for"
+        raise ValueError(f"{count} instructions are wanted, there are {len(found)} {what} '{facts.id}'.")
+    return tuple(found)
 
 
-def _slots(facts: EpisodeFacts) -> dict[str, tuple[str, ...]]:
-    """Phrases that are true of the episode, by the slot of a template that they may fill."""
-    speed = "slow" if facts.speed < _SLOW else "fast" if facts.speed > _FAST else "middle"
-    slots = {
-        "approach": _APPROACH[facts.approach],
-        "travel": _TRAVEL[facts.travel],
-        "height": next(words for limit, words in _HEIGHT if facts.height < limit),
-        "speed": _SPEED[speed],
+def asking(
+    facts: EpisodeFacts, slot: str, value: str, seed: int = 0, *, count: int = COUNT, held_out: bool = False
+) -> tuple[str, ...]:
+    """Sentences that all ask for one thing, which need not be what happened: tests whether a generator follows.
+
+    For ``approach`` and ``speed``, sentences of the same seed differ between values in the phrase alone.
+
+    Args:
+        facts: Of the episode; only the object's words and the slot are used.
+        slot: What is asked for, a name in `VALUES`.
+        value: Which one, a name in ``VALUES[slot]``.
+        seed: Same seed and episode, same sentences.
+        count: How many.
+        held_out: Use forms, phrases and object words that never occur in training.
+
+    Raises:
+        ValueError: There is no such slot or value, or there are not that many sentences.
+    """
+    if slot not in VALUES:
+        raise unknown_name("Slot", slot, VALUES)
+    if value not in VALUES[slot]:
+        raise unknown_name(f"Value of {slot}", value, VALUES[slot])
+    asked = replace(facts, **VALUES[slot][value])
+    return instructions(asked, seed, count=count, held_out=held_out, stating=(slot,))
+
+
+class _Turns:
+    """All ways to fill one form, each given once, in a random order."""
+
+    def __init__(self, form: str, names: Sequence[str], filling: Mapping[str, Sequence[str]]):
+        self.form, self.names = form, names
+        self.choices = [(slot, filling[slot]) for slot in sorted(slots(form))]
+        self.left: list[int] | range = range(len(names) * prod(len(words) for _, words in self.choices))
+
+    def next(self, rng: random.Random, turn: int) -> str | None:
+        """A sentence that this form has not made yet; the first time with the name whose turn it is."""
+        if isinstance(self.left, range):
+            size = len(self.left) // len(self.names)
+            number = turn % len(self.names) * size + rng.randrange(size)
+            self.left = [k for k in rng.sample(self.left, len(self.left)) if k != number]
+        else:
+            number = self.left.pop()
+        values = {}
+        for slot, words in self.choices:
+            number, index = divmod(number, len(words))
+            values[slot] = words[index]
+        return _sentence(self.form, self.names[number], values)
+
+
+def _sentence(form: str, name: str, values: Mapping[str, str]) -> str:
+    plural = is_plural(name)
+    words = {"object": name, "it": "them" if plural else "it", "it_is": "they are" if plural else "it is"}
+    sentence = form.format(**{slot: phrase.format(**words) for slot, phrase in values.items()}, **words)
+    return sentence[0].upper() + sentence[1:]
+
+
+@cache
+def _usable(
+    held_out: bool, lifted: bool, on_table: bool, known: frozenset[str], wanted: frozenset[str] | None
+) -> tuple[str, ...]:
+    """Forms that say nothing untrue and need no phrase that there is not."""
+    return tuple(
+        form
+        for form in forms(held_out=held_out, lifted=lifted)
+        if slots(form) <= known and (on_table or "table" not in form) and (wanted is None or stated(form) == wanted)
+    )
+
+
+def _filling(facts: EpisodeFacts, held_out: bool) -> dict[str, tuple[str, ...]]:
+    """Phrases that are true of the episode, by the slot of a form that they may fill."""
+    height = phrases.HEIGHT[held_out][next(name for name, limit in _HEIGHTS.items() if facts.height < limit)]
+    speed = phrases.SPEED[held_out][next(name for name, limit in _SPEEDS.items() if facts.speed < limit)]
+    filling = {
+        "approach": phrases.APPROACH[held_out][facts.approach],
+        "travel": phrases.TRAVEL[held_out][facts.travel],
+        "height": tuple(phrase for phrase in height if facts.on_table or "table" not in phrase),
+        "speed": speed,
+        "adverb": phrases.adverbs(speed),
+        "aside": phrases.TRAVEL[held_out][facts.travel] if facts.travel != "up" else (),
+        "grip": phrases.grip(facts.fingers, held_out),
     }
-    if facts.travel != "up":
-        slots["aside"] = slots["travel"]
-    if facts.fingertips in _GRIP:  # with one fingertip or none at the object there is nothing true to say
-        slots["grip"] = _GRIP[facts.fingertips]
-    return slots
+    return {slot: words for slot, words in filling.items() if words}
+
+
+def _fingers(episode: Episode, lift: int) -> tuple[str, ...]:
+    """Fingers whose tips stay at the object while it is held; none where one is neither at it nor away from it."""
+    frames = np.unique(np.linspace(lift, len(episode) - 1, _HOLD_FRAMES).round().astype(int))
+    T = episode.T_world_object[frames]
+    tips = episode.keypoints_world[frames][:, list(TIPS)] - T[:, None, :3, 3]
+    tips_object = np.einsum("tij,tki->tkj", T[:, :3, :3], tips)  # R^T of the object, applied to rows
+    distance = np.median(KDTree(episode.object_points).query(tips_object)[0], axis=0)
+    if ((distance >= _NEAR) & (distance <= _FAR)).any():
+        return ()
+    return tuple(finger for finger, d in zip(FINGERS, distance, strict=True) if d < _NEAR)
 
 
 def _side(episode: Episode, direction: np.ndarray, steep: float, words: tuple[str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""Surface clouds with outward normals from Wavefront meshes."""
+"""Surface clouds with outward normals from meshes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def load_surface(
     """Evenly spaced points on a mesh and the normals of the faces that they lie on.
 
     Args:
-        path: Wavefront ``.obj`` whose faces wind counter-clockwise seen from outside.
+        path: Wavefront ``.obj`` or ``.ply`` whose faces wind counter-clockwise seen from outside.
         count: Number of points.
         seed: Seeds the sampling.
 
@@ -50,10 +50,22 @@ def sample_surface(
 
 
 def load_mesh(path: str | Path) -> tuple[Float[np.ndarray, "v 3"], Int[np.ndarray, "f 3"]]:
-    """Vertices, m, and triangles of an ``.obj``; polygons are cut into fans, texture and material ignored."""
+    """Vertices, m, and triangles of an ``.obj`` or ``.ply``; polygons are cut up, texture and material ignored."""
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"Object mesh '{path}' does not exist.")
+    v, f = _read_ply(path) if path.suffix.lower() == ".ply" else _read_obj(path)
+    if not len(f) or f.max() >= len(v) or f.min() < 0 or not np.isfinite(v).all():
+        raise ValueError(f"'{path}' holds no valid triangles.")
+    a, b, c = (v[f[:, k]] for k in range(3))
+    f = f[np.linalg.norm(np.cross(b - a, c - a), axis=1) > 0]
+    a, b, c = (v[f[:, k]] - v.mean(axis=0) for k in range(3))
+    if np.einsum("fd,fd->", a, np.cross(b, c)) <= 0:  # six times the enclosed volume
+        raise ValueError(f"'{path}' is turned inside out or encloses no volume.")
+    return v, f
+
+
+def _read_obj(path: Path) -> tuple[np.ndarray, np.ndarray]:
     vertices: list[list[float]] = []
     faces: list[tuple[int, int, int]] = []
     try:
@@ -66,15 +78,18 @@ def load_mesh(path: str | Path) -> tuple[Float[np.ndarray, "v 3"], Int[np.ndarra
                 # Indices count from 1, or from the end where negative.
                 ring = [i - 1 if i > 0 else len(vertices) + i for i in ring]
                 faces += [(ring[0], ring[k], ring[k + 1]) for k in range(1, len(ring) - 1)]
-        v = np.array(vertices, dtype=np.float64).reshape(-1, 3)
-        f = np.array(faces, dtype=np.int64).reshape(-1, 3)
+        return np.array(vertices, dtype=np.float64).reshape(-1, 3), np.array(faces, dtype=np.int64).reshape(-1, 3)
     except (ValueError, IndexError) as error:
         raise ValueError(f"'{path}' is not a readable .obj mesh: {error}") from error
-    if not len(f) or f.max() >= len(v) or f.min() < 0 or not np.isfinite(v).all():
+
+
+def _read_ply(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    import trimesh
+
+    try:
+        mesh = trimesh.load(path, force="mesh", process=False)
+    except Exception as error:  # trimesh raises many kinds for a damaged file
+        raise ValueError(f"'{path}' is not a readable .ply mesh: {error}") from error
+    if not isinstance(mesh, trimesh.Trimesh):
         raise ValueError(f"'{path}' holds no valid triangles.")
-    a, b, c = (v[f[:, k]] for k in range(3))
-    f = f[np.linalg.norm(np.cross(b - a, c - a), axis=1) > 0]
-    a, b, c = (v[f[:, k]] - v.mean(axis=0) for k in range(3))
-    if np.einsum("fd,fd->", a, np.cross(b, c)) <= 0:  # six times the enclosed volume
-        raise ValueError(f"'{path}' is turned inside out or encloses no volume.")
-    return v, f
+    return np.asarray(mesh.vertices, dtype=np.float64), np.asarray(mesh.faces, dtype=np.int64).reshape(-1, 3)

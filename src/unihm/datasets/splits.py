@@ -7,9 +7,13 @@
 - `s0`, test: the last of five trials of subjects 3 to 10; validation: that of subjects 1 and 2.
 - `s1`, test: subjects 8 and 9; validation: subject 7.
 - `s3`, test: objects 7, 11 and 15 of the sorted twenty; validation: objects 3 and 19.
+- `oakink`, test parts: `unseen` is every recording of a fifth of the objects of OakInk, `seen` a fifth of the
+  recordings of the others; both fifths by a hash of the name. Differs from OakInk's own splits, which are made for
+  pictures (by view, by subject) or choose their objects by chance.
 
-`s0` to `s3` are DexYCB's own (Chao et al., CVPR 2021); objects are counted from 0. Where no validation part is
-defined, a tenth of the training recordings is kept for choosing between models.
+`oakink` is for recordings of OakInk, the others are for those of DexYCB; `s0` to `s3` are its own (Chao et al., CVPR
+2021), which count objects from 0. Where no validation part is defined, a tenth of the training recordings is kept for
+choosing between models.
 Everything else trains. Reflected left hands train or join that tenth, where the split's rule on subjects,
 objects and trials allows; defined validation parts and all test parts are right hands as recorded. No recording
 lies in two parts.
@@ -24,7 +28,7 @@ from dataclasses import dataclass
 from unihm.datasets.episode_rows import EpisodeRecord
 from unihm.registry import unknown_name
 
-_TENTH = 10
+_FIFTH, _TENTH = 5, 10
 _UNSEEN_OBJECTS = frozenset({7, 11, 15})
 _S3_VALIDATION_OBJECTS = frozenset({3, 19})
 _S1_TEST_SUBJECTS = frozenset({8, 9})
@@ -47,7 +51,7 @@ def split(name: str, part: str, records: Iterable[EpisodeRecord]) -> list[str]:
 
     Args:
         name: A key of `SPLITS`.
-        part: ``train``, ``validation`` or ``test``; for ``release`` also ``seen`` and ``unseen``.
+        part: ``train``, ``validation`` or ``test``; for ``release`` and ``oakink`` also ``seen`` and ``unseen``.
         records: The episodes of a store, see `episode_store.episode_table`.
 
     Raises:
@@ -90,6 +94,13 @@ def _s3(record: EpisodeRecord) -> str | None:
     return _held_out(record, "object_position", _UNSEEN_OBJECTS, _S3_VALIDATION_OBJECTS)
 
 
+def _oakink(record: EpisodeRecord) -> str | None:
+    _attribute(record, "intent", "OakInk")
+    if _hash(f"object/{record.object_name}") % _FIFTH == 0:
+        return "unseen"
+    return "seen" if _hash(f"seen/{record.recording}") % _FIFTH == 0 else _train_or_tenth(record)
+
+
 def _held_out(record: EpisodeRecord, key: str, test: frozenset[int], validation: frozenset[int]) -> str | None:
     value = _number(record, key)
     if value not in test | validation:
@@ -101,13 +112,16 @@ def _held_out(record: EpisodeRecord, key: str, test: frozenset[int], validation:
 
 def _train_or_tenth(record: EpisodeRecord) -> str:
     """A tenth of the recordings by a hash of their name: the choice depends on nothing else in the store."""
-    digest = hashlib.sha256(record.recording.encode()).digest()
-    return "validation" if int.from_bytes(digest[:8], "little") % _TENTH == 0 else "train"
+    return "validation" if _hash(record.recording) % _TENTH == 0 else "train"
 
 
-def _attribute(record: EpisodeRecord, key: str) -> str:
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+
+
+def _attribute(record: EpisodeRecord, key: str, dataset: str = "DexYCB") -> str:
     if key not in record.attributes:
-        raise ValueError(f"Episode '{record.id}' has no attribute '{key}': the splits are those of DexYCB.")
+        raise ValueError(f"Episode '{record.id}' has no attribute '{key}': the splits are those of {dataset}.")
     return record.attributes[key]
 
 
@@ -116,20 +130,19 @@ def _number(record: EpisodeRecord, key: str) -> int:
 
 
 _PARTS = {name: frozenset({name}) for name in ("train", "validation", "test")}
+_SEEN_UNSEEN = {
+    "train": frozenset({"train"}),
+    "validation": frozenset({"validation"}),
+    "test": frozenset({"seen", "unseen"}),
+    "seen": frozenset({"seen"}),
+    "unseen": frozenset({"unseen"}),
+}
 SPLITS = {
-    "release": Split(
-        _release,
-        {
-            "train": frozenset({"train"}),
-            "validation": frozenset({"validation"}),
-            "test": frozenset({"seen", "unseen"}),
-            "seen": frozenset({"seen"}),
-            "unseen": frozenset({"unseen"}),
-        },
-    ),
+    "release": Split(_release, _SEEN_UNSEEN),
     "unihm": Split(_unihm, _PARTS),
     "s0": Split(_s0, _PARTS),
     "s1": Split(_s1, _PARTS),
     "s3": Split(_s3, _PARTS),
+    "oakink": Split(_oakink, _SEEN_UNSEEN),
 }
 """Names on the command line to rules."""
