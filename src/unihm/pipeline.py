@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,21 +17,20 @@ import torch
 
 from unihm.contact_phases import contact_phase
 from unihm.generation.base import GENERATORS, GenerationRequest, Generator
-from unihm.geometry.object_frame import canonical_object_frame
+from unihm.geometry.object_frame import canonical_object_frame, view_canonical
 from unihm.geometry.signed_distance import CloudDistance
-from unihm.hands.hand import HandModel, load_hand
+from unihm.hands.hand import HandModel
 from unihm.perception.base import PERCEPTIONS
 from unihm.planning.base import PLANNERS
 from unihm.planning.initial_pose import InitialPose
 from unihm.planning.pregrasp import pregrasp
 from unihm.refinement import RefinementConfig, RefinementReport, refinements
-from unihm.registry import unknown_name
 from unihm.schema.episode import Episode
 from unihm.schema.motion import HandMotion, MotionTokens
 from unihm.schema.plan import Plan
 from unihm.schema.scene import PerceivedScene, Scene
 from unihm.simulation.trying import GRASPS, Trying
-from unihm.tokenizer.tokenizer import FOR_GENERATOR, Tokenizer, load_tokenizer
+from unihm.tokenizer.tokenizer import Tokenizer, load_tokenizer
 
 if TYPE_CHECKING:
     from unihm.simulation.perceived import Perceived
@@ -69,9 +67,11 @@ class Pipeline:
     perception: str = "tabletop"
     planner: str = "verbs"
     refinement: RefinementConfig = field(default_factory=RefinementConfig)
+    top_k: int | None = None
+    top_p: float | None = None
 
     def __post_init__(self):
-        self.tokenizer: Tokenizer = load_tokenizer(self.tokenizer_path, shipped=FOR_GENERATOR)
+        self.tokenizer: Tokenizer = load_tokenizer(self.tokenizer_path)
         self.generator: Generator = GENERATORS[self.generator_name](self.generator_path, tokenizer=self.tokenizer)
 
     def plan(
@@ -193,7 +193,6 @@ class Pipeline:
             "instruction": plan.instruction,
             "task": plan.task,
             "hand": hand.name,
-            "tokens_of": tokens.hand,
             "frames": len(motion),
             "fps": motion.fps,
             "lift_frame": lift,
@@ -219,13 +218,9 @@ class Pipeline:
     ) -> tuple[MotionTokens, HandMotion, tuple[tuple[HandMotion, RefinementReport], ...]]:
         """One sample: its tokens, the decoded motion, and the refined one and its report for each grasp."""
         with watch("generate"):
-            writer, first = self._writer(hand, start)
-            tokens = self._write_tokens(plan, writer, first, temperature, seed)
+            tokens = self._write_tokens(plan, hand, start, temperature, seed)
         with watch("decode"):
-            written = self.tokenizer.decode(tokens, writer.name)
-            if writer is not hand:
-                written = self.translator.translate(written, hand.name)
-            generated = written.replace(
+            generated = self.tokenizer.decode(tokens, hand.name).replace(
                 T_world_object=plan.T_world_object,
                 object_points=plan.object_points,
                 object_normals=plan.object_normals,
@@ -236,29 +231,6 @@ class Pipeline:
         with watch("refine"):
             refined = refinements(generated, hand.description, grasps, config=self.refinement)
         return tokens, generated, refined
-
-    @cached_property
-    def translator(self) -> Tokenizer:
-        """Knows more hands than the generator: what it writes for the recorded person's hand, they can show."""
-        return load_tokenizer()
-
-    def _writer(self, hand: HandModel, start: InitialPose) -> tuple[HandModel, InitialPose]:
-        """The hand whose tokens are written, and where it starts: the wanted one, or the person's to be translated.
-
-        Raises:
-            ValueError: Neither the generator nor the translator knows the hand.
-        """
-        if hand.name in self.tokenizer.hands:
-            return hand, start
-        if hand.name not in self.translator.hands:
-            raise unknown_name("Hand of the tokenizer", hand.name, self.translator.hands)
-        still = HandMotion(
-            hand=hand.name, fps=self.translator.config.fps, joint_names=tuple(hand.joint_names),
-            qpos=start.qpos[None], T_world_palm=start.T_world_palm[None],
-        )  # fmt: skip
-        person = load_hand(self.translator.config.reference_hand)
-        first = self.translator.translate(still, person.name)
-        return person, InitialPose(T_world_palm=first.T_world_palm[0], qpos=first.qpos[0])
 
     def _samples(self, temperature: float | None) -> bool:
         """Whether another seed writes other tokens."""
@@ -280,7 +252,11 @@ class Pipeline:
             T_canonical_palm0=np.linalg.inv(T_world_canonical[0]) @ start.T_world_palm,
             hand=hand.name,
             qpos0=start.qpos,
+            lift_frame=plan.rest_frames,
+            view_canonical=view_canonical(plan.T_world_camera, T_world_canonical[0]),
             temperature=temperature,
+            top_k=self.top_k,
+            top_p=self.top_p,
             seed=seed,
         )
         return MotionTokens(

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from unihm.datasets.oakink_names import category_names
-from unihm.datasets.object_names import OBJECT_NAMES, ObjectNames, object_names
 from unihm.schema.episode import Episode
 
 
@@ -50,11 +48,3 @@ class Annotator(Protocol):
     def stop(self) -> None:
         """Begin nothing more: what waits ends with an error, what is under way is finished."""
         ...
-
-
-def names_of(episode: Episode) -> ObjectNames:
-    """What people call the object of an episode: by its own name, else by the category that the reader states."""
-    category = episode.attributes.get("category")
-    if category is not None and episode.object_name not in OBJECT_NAMES:
-        return category_names(category)
-    return object_names(episode.object_name)

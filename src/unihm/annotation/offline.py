@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from unihm.annotation.base import Written, names_of
-from unihm.datasets.instructions import COUNT, VERSION, episode_facts, instructions
+from unihm.annotation.base import Written
+from unihm.datasets.instructions import COUNT, VERSION, episode_facts, instructions, names_of
 from unihm.schema.episode import Episode
 
 

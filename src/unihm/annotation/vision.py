@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from unihm.annotation.base import Written, names_of
+from unihm.annotation.base import Written
 from unihm.annotation.endpoint import Endpoint
 from unihm.annotation.keyframes import draw_keyframes, keyframes, png
 from unihm.annotation.pace import Pace
 from unihm.annotation.prompt import PROMPT_VERSION, asked_again, question, read_reply
+from unihm.datasets.instructions import names_of
 from unihm.schema.episode import Episode
 
 ASKED = 3

@@ -16,37 +16,71 @@ def eval_generation(
     data: Path,
     split: str = "release",
     hand: tuple[str, ...] = ("human", "shadow"),
-    samples: int = 3,
+    weights: Path | None = None,
+    tokenizer: Path | None = None,
+    encoder: Path | None = None,
+    models: Path | None = None,
+    references: Path | None = Path("runs/references"),
+    ablations: Path | None = None,
+    samples: int = 10,
+    refined: bool = True,
+    selection: bool = False,
     seed: int = 0,
     quick: bool = False,
     out: Path | None = None,
     json: bool = False,
 ):
-    """Generated motions against held-out recordings, beside four references in one table.
+    """Generated motions against held-out recordings, beside references, in the layout of the paper's Table 1.
 
     Args:
         data: Episode store with retargeted motions, from `unihm data import`.
         split: Which recordings are held out.
         hand: Hands to evaluate.
-        samples: Motions generated for each recording.
+        weights: Generator weights; default: the shipped ones.
+        tokenizer: Tokenizer weights; default: the shipped ones.
+        encoder: Weights of the metric encoder; default: those that come for the split.
+        models: Folder of the objects' true meshes, <object>/mesh_simplified.obj; without it grasps are not counted.
+        references: Where trained references are kept from run to run.
+        ablations: Folder with a folder for each ablation, DIR/words/generator.safetensors and so on, as
+            `unihm train generator --without words --out DIR/words` leaves them: rows of Table 4.
+        samples: Motions drawn for each recording.
+        refined: Also the refined motions.
+        selection: Measure on the recordings that choices are made on (part `validation`), not on those held out.
         seed: Seed of the sampling.
         quick: The same on a few recordings; labelled so.
         out: Folder for table.txt, table.csv, table.json and table.png.
         json: Print the rows as JSON.
     """
-    from unihm.evaluation.generation import evaluate_generation
-    from unihm.evaluation.tables import text_table, write_tables
+    from unihm.evaluation.generation import GenerationOptions, evaluate_generation
+    from unihm.evaluation.generation_tables import layout
+    from unihm.evaluation.motion_text.encoder import load_metric_encoder
+    from unihm.evaluation.tables import write_tables
     from unihm.pipeline import Pipeline
 
     facts = evaluation_facts(data, seed, quick)
-    pipeline = load_weights(Pipeline)
+    pipeline = load_weights(lambda: Pipeline(generator_path=weights, tokenizer_path=tokenizer))
+    options = GenerationOptions(
+        samples=samples, seed=seed, quick=quick, selection=selection, models=models, references=references,
+        refined=refined,
+    )  # fmt: skip
     rows = evaluate_generation(
-        data, split, hand, pipeline.generator, pipeline.tokenizer, seed=seed, samples=samples, quick=quick
-    )
+        data, split, hand, pipeline.generator, pipeline.tokenizer, load_metric_encoder(split, encoder), options,
+        _ablations(ablations, pipeline.tokenizer),
+    )  # fmt: skip
     facts = {**facts, "rows": rows}
     if out is not None:
-        write_tables(facts, out)
-    report(facts, json, text_table(rows))
+        write_tables(facts, out, text=layout)
+    report(facts, json, layout(rows))
+
+
+def _ablations(folder: Path | None, tokenizer: Any) -> dict[str, Any]:
+    """Generators that were trained without something, by what that is."""
+    from unihm.generation.generator import SHIPPED, load_generator
+
+    files = [] if folder is None else sorted(folder.glob(f"*/{SHIPPED}"))
+    if folder is not None and not files:
+        raise ValueError(f"'{folder}' holds no ablation, NAME/{SHIPPED}.")
+    return {file.parent.name: load_generator(file, tokenizer=tokenizer) for file in files}
 
 
 def eval_tokenizer(

@@ -49,6 +49,9 @@ def generate(
     data: Path | None = None,
     generator: str = "qwen3-tiny",
     temperature: float | None = None,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    weights: Path | None = None,
     candidates: int = 1,
     simulate: bool = False,
     criterion: str = "full",
@@ -70,7 +73,11 @@ def generate(
         initial_pose: Start of the hand: a motion .npz or JSON with xyz, wxyz, qpos. Default: a stated pre-grasp.
         data: Episode store, when SCENE is an episode id; its true cloud, path and initial pose are then given.
         generator: Which generator writes the tokens.
-        temperature: Of the token sampling; default: the generator's own.
+        temperature: Of the plan's codes: 0 leaves the plan open (the motion in the middle), 1 draws it as learned;
+            default: the generator's own.
+        top_k: Only the k likeliest codes are drawn from.
+        top_p: Only the likeliest codes are drawn from that together have this probability.
+        weights: Weights of the generator; default: those that come with unihm.
         candidates: Motions that are made, simulated on the object as it is perceived, and the best of them kept:
             samples of the tokens with other seeds, or other grasps and their variations where the temperature is 0.
         simulate: Simulate the motion on the perceived object and say whether it works, also where it is the only one.
@@ -83,6 +90,9 @@ def generate(
     from unihm.hands.hand import load_hand
     from unihm.perception.scene_files import load_scene
     from unihm.pipeline import InitialPose, Pipeline, Stopwatch, Trying, plan_of_episode
+
+    def made() -> Pipeline:
+        return Pipeline(generator_name=generator, generator_path=weights, top_k=top_k, top_p=top_p)
 
     trying = Trying(candidates=candidates, simulate=simulate, criterion=criterion, workers=workers)
     model = load_hand(hand)
@@ -98,14 +108,14 @@ def generate(
         if start is None:
             recorded = read_motions(data, model.name, [scene])[scene]
             start = InitialPose(T_world_palm=recorded.T_world_palm[0], qpos=recorded.qpos[0])
-        pipeline = load_weights(lambda: Pipeline(generator_name=generator))
+        pipeline = load_weights(made)
         with _counted(trying) as counting:
             result = pipeline.follow(plan, model, start, temperature=temperature, seed=seed, trying=counting)
     else:
         watch = Stopwatch()
         with watch("read"):
             image = load_scene(scene)
-        pipeline = load_weights(lambda: Pipeline(generator_name=generator))
+        pipeline = load_weights(made)
         with _counted(trying) as counting:
             result = pipeline.generate(
                 image,

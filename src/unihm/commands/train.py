@@ -29,7 +29,7 @@ def train_tokenizer(
         data: Episode store with retargeted motions, from `unihm data import`.
         out: Folder for log, checkpoints and weights.
         preset: base is what is shipped, tiny a small one; paper and paper-mlp are the paper's (1D-Conv and MLP),
-            residual is the code of the shipped generator.
+            residual its networks with a residual quantiser.
         split: Which recordings to train on.
         seed: Seed of everything random.
         resume: Go on from the last checkpoint in OUT.
@@ -73,6 +73,8 @@ def train_generator(
     preset: Literal["tiny", "base", "paper"] = "base",
     split: str = "release",
     tokenizer: Path | None = None,
+    language: str | None = None,
+    without: tuple[str, ...] = (),
     seed: int = 0,
     resume: bool = False,
     json: bool = False,
@@ -85,13 +87,20 @@ def train_generator(
         preset: Size and length of the training.
         split: Which recordings to train on.
         tokenizer: Tokenizer weights; default: the shipped ones.
+        language: Folder or hub id of a pretrained Qwen3 (qwen3-0.6b), which reads the words with its own embeddings;
+            default: the sizes of the preset, from random weights.
+        without: Ablations: words, cloud, masking, prior, touching.
         seed: Seed of everything random.
         resume: Go on from the last checkpoint in OUT.
         json: Print the figures as JSON.
     """
     from unihm.training.generator import train_generator as train
 
-    report(train(data, out, preset=preset, split=split, tokenizer=tokenizer, seed=seed, resume=resume), json)
+    done = train(
+        data, out, preset=preset, split=split, tokenizer=tokenizer, seed=seed, resume=resume, language=language,
+        without=without,
+    )  # fmt: skip
+    report(done, json)
 
 
 def train_metrics(

@@ -22,7 +22,8 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from unihm.datasets import phrases
-from unihm.datasets.object_names import ObjectNames, is_plural
+from unihm.datasets.oakink_names import category_names
+from unihm.datasets.object_names import OBJECT_NAMES, ObjectNames, is_plural, object_names
 from unihm.datasets.sentence_forms import forms, slots, stated
 from unihm.kinematics.keypoints import FINGERS, TIPS, WRIST
 from unihm.registry import unknown_name
@@ -70,6 +71,14 @@ class EpisodeFacts:
     """Names of the fingers whose tips hold the object, in the order of `FINGERS`; empty where that is not clear."""
     on_table: bool
     """Whether the object lies on the table at the start, and not on something else."""
+
+
+def names_of(episode: Episode) -> ObjectNames:
+    """What people call the object of an episode: by its own name, else by the category that the reader states."""
+    category = episode.attributes.get("category")
+    if category is not None and episode.object_name not in OBJECT_NAMES:
+        return category_names(category)
+    return object_names(episode.object_name)
 
 
 def episode_facts(episode: Episode, names: ObjectNames) -> EpisodeFacts:

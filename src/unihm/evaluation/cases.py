@@ -16,15 +16,19 @@ from unihm.datasets.episode_store import episode_table, read_episodes
 from unihm.datasets.motion_store import attach, motion_ids
 from unihm.datasets.splits import split as split_ids
 from unihm.evaluation.motion_metrics import Track
-from unihm.evaluation.references import Given
+from unihm.evaluation.references import Given, without_path
 from unihm.evaluation.trained_on import refuse_trained_on
 from unihm.generation.base import GenerationRequest, Generator
+from unihm.geometry.object_frame import view_canonical
 from unihm.hands.hand import HandModel, load_hand
 from unihm.kinematics.keypoints import WRIST, palm_frame
 from unihm.schema.episode import Episode
 from unihm.schema.motion import HandMotion, MotionTokens
 from unihm.tokenizer.tokenizer import Tokenizer
 
+_BATCH = 32  # motions that are generated at once
+TEST_PARTS = {"release": ("seen", "unseen"), "oakink": ("seen", "unseen")}
+"""Parts of a split that are reported one by one; other splits have one, ``test``."""
 RECORDED_HAND = "human"
 """The hand that was recorded; all others are retargeted from it."""
 
@@ -157,48 +161,86 @@ def track_of(motion: HandMotion, hand: HandModel) -> Track:
     )
 
 
-def generate_motion(
-    case: Case, generator: CodeWriter, tokenizer: Tokenizer, *, instruction: str, seed: int
-) -> HandMotion:
-    """One sampled motion for a recording, from its words, initial pose, object cloud and path alone."""
+def generate_motions(
+    cases: Sequence[Case],
+    generator: CodeWriter,
+    tokenizer: Tokenizer,
+    *,
+    instructions: Sequence[str],
+    seed: int,
+    temperature: float | None = None,
+    with_path: bool = True,
+) -> list[HandMotion]:
+    """A motion for each recording, from words, initial pose, object cloud and path alone.
+
+    Args:
+        cases: Recordings.
+        generator: Writes the codes.
+        tokenizer: Decodes them.
+        instructions: One for each recording.
+        seed: Of the sampling.
+        temperature: Of the sampling; None is the generator's own.
+        with_path: Whether the object's path is given, or only where the object is.
+    """
+    requests = [
+        _request(case, text, seed, temperature, with_path) for case, text in zip(cases, instructions, strict=True)
+    ]
+    found = []
+    for start in range(0, len(requests), _BATCH):
+        found += generator.generate_all(requests[start : start + _BATCH])
+    tokens = [
+        MotionTokens(
+            codes=codes,
+            tokenizer=tokenizer.fingerprint,
+            frames_per_chunk=tokenizer.frames_per_chunk,
+            num_frames=len(request.T_world_canonical),
+            fps=case.given.fps,
+            hand=request.hand,
+            T_world_canonical=request.T_world_canonical,
+            instruction=request.instruction,
+        )
+        for case, request, codes in zip(cases, requests, found, strict=True)
+    ]
+    hands = {request.hand for request in requests}
+    assert len(hands) <= 1, hands
+    return [
+        motion.replace(
+            T_world_object=case.given.T_world_object,
+            object_points=case.given.object_points,
+            object_normals=case.episode.object_normals,
+            contact_phase=contact_phase(len(case.given), case.given.lift_frame),
+        )
+        for case, motion in zip(cases, tokenizer.decode_all(tokens, hands.pop()) if tokens else [], strict=True)
+    ]
+
+
+def _request(case: Case, instruction: str, seed: int, temperature: float | None, with_path: bool) -> GenerationRequest:
     given, motion = case.given, case.motion
     # The hand's model at frame 0, which for the recorded hand is a fit to the given keypoints.
-    T_world_canonical = replace(given, T_world_palm0=motion.T_world_palm[0]).T_world_canonical
+    known = replace(given, T_world_palm0=motion.T_world_palm[0])
+    T_world_canonical = (known if with_path else without_path(known)).T_world_canonical
     T_canonical_world = np.linalg.inv(T_world_canonical[0])
     T_canonical_object = T_canonical_world @ given.T_world_object[0]
-    request = GenerationRequest(
+    return GenerationRequest(
         instruction=instruction,
         object_points_canonical=given.object_points @ T_canonical_object[:3, :3].T + T_canonical_object[:3, 3],
         T_world_canonical=T_world_canonical,
         T_canonical_palm0=T_canonical_world @ motion.T_world_palm[0],
         hand=motion.hand,
         qpos0=motion.qpos[0],
+        lift_frame=given.lift_frame if with_path else None,
+        view_canonical=view_canonical(case.episode.T_world_camera, T_world_canonical[0]),
+        temperature=temperature,
         seed=seed,
-    )
-    tokens = MotionTokens(
-        codes=generator.generate(request),
-        tokenizer=tokenizer.fingerprint,
-        frames_per_chunk=tokenizer.frames_per_chunk,
-        num_frames=len(given),
-        fps=given.fps,
-        hand=motion.hand,
-        T_world_canonical=T_world_canonical,
-        instruction=instruction,
-    )
-    return tokenizer.decode(tokens, motion.hand).replace(
-        T_world_object=given.T_world_object,
-        object_points=given.object_points,
-        object_normals=case.episode.object_normals,
-        contact_phase=contact_phase(len(given), given.lift_frame),
     )
 
 
 def generated_for(
     episode: Episode, motion: HandMotion, hand: HandModel, generator: CodeWriter, tokenizer: Tokenizer, seed: int
 ) -> HandMotion:
-    """`generate_motion` for a recording, by the first of its instructions."""
+    """`generate_motions` for a recording, by the first of its instructions."""
     case = case_of(episode, motion, hand)
-    return generate_motion(case, generator, tokenizer, instruction=episode.instructions[0], seed=seed)
+    return generate_motions([case], generator, tokenizer, instructions=[episode.instructions[0]], seed=seed)[0]
 
 
 @lru_cache

@@ -6,7 +6,7 @@ with a 95 % bootstrap interval. Sequences are compared frame by frame at their o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -114,10 +114,16 @@ def mean_and_interval(
     return float(values.mean()), float(low), float(high)
 
 
-def summarise(scores: Sequence[dict[str, float]], seed: int = 0) -> dict[str, float | list[float]]:
-    """Mean and interval of every metric: ``{"mpjpe_mm": 46.1, "mpjpe_mm_ci": [42.0, 50.3], ...}``."""
-    summary: dict[str, float | list[float]] = {}
-    for name in METRICS:
+def summarise(
+    scores: Sequence[Mapping[str, float]], seed: int = 0, names: Sequence[str] = METRICS
+) -> dict[str, float | list[float] | None]:
+    """Mean and interval of every metric: ``{"mpjpe_mm": 46.1, "mpjpe_mm_ci": [42.0, 50.3], ...}``.
+
+    Both are None where no sequence has the metric.
+    """
+    summary: dict[str, float | list[float] | None] = {}
+    for name in names:
         mean, low, high = mean_and_interval(np.array([s[name] for s in scores], dtype=float), seed)
-        summary[name], summary[f"{name}_ci"] = mean, [low, high]
+        none = np.isnan(mean)
+        summary[name], summary[f"{name}_ci"] = (None, None) if none else (mean, [low, high])
     return summary

@@ -11,7 +11,7 @@ leaves its rest, 2 at the end, linear in between. The object's path is given, he
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol, runtime_checkable
 
@@ -55,6 +55,12 @@ class Given:
         return self.T_world_object @ canonical_object_frame(
             self.T_world_object[0], self.object_points, self.T_world_palm0[:3, 3]
         )
+
+
+def without_path(given: Given) -> Given:
+    """The same with the object's path left out: it stays where it was, and the time of the lift is not known."""
+    still = np.repeat(given.T_world_object[:1], len(given), axis=0)
+    return replace(given, T_world_object=still, lift_frame=len(given) // 2)
 
 
 @runtime_checkable
@@ -111,7 +117,7 @@ class NearestNeighbour:
         phases = _lift_phase(len(given), given.lift_frame)
         replay = _interpolate(phases, _STATE_PHASES, states)
         fade = smoothstep(np.clip(1 - phases, 0, 1))
-        return _track(given, replay + fade[:, None] * (_initial_state(given) - replay[0]))
+        return track_of_states(given, replay + fade[:, None] * (_initial_state(given) - replay[0]))
 
 
 class RidgeRegression:
@@ -158,7 +164,7 @@ class RidgeRegression:
     def predict(self, given: Given) -> Track:
         """See `Reference`."""
         x = (_features(given) - self._x_mean) / self._x_scale
-        return _track(given, self._states(given, x @ self._coefficients))
+        return track_of_states(given, self._states(given, x @ self._coefficients))
 
 
 def _lift_phase(num_frames: int, lift_frame: int) -> np.ndarray:
@@ -194,6 +200,12 @@ def _state(
     return np.concatenate([points.reshape(len(points), -1), axes.reshape(len(axes), 9)], axis=1)
 
 
+def canonical_states(given: Given, track: Track) -> Float[np.ndarray, "T s"]:
+    """Keypoints, wrist, palm position and axes of a track's frames in the moving canonical frame, as rows."""
+    T_canonical_world = np.linalg.inv(given.T_world_canonical[: len(track)])
+    return _state(T_canonical_world, track.keypoints_world, track.wrist_world, track.T_world_palm)
+
+
 def _initial_state(given: Given) -> np.ndarray:
     """The state in the first frame, (3 k + 15,)."""
     T_canonical_world = np.linalg.inv(given.T_world_canonical[:1])
@@ -204,9 +216,7 @@ def _initial_state(given: Given) -> np.ndarray:
 
 def _states_at(given: Given, track: Track, phases: np.ndarray) -> np.ndarray:
     """A recorded motion as states at the given lift phases, (len(phases), 3 k + 15)."""
-    states = _state(
-        np.linalg.inv(given.T_world_canonical), track.keypoints_world, track.wrist_world, track.T_world_palm
-    )
+    states = canonical_states(given, track)
     frames = np.arange(len(states), dtype=float)
     if len(states) == 1:
         return np.repeat(states, len(phases), axis=0)
@@ -220,7 +230,7 @@ def _points(given: Given, states: np.ndarray) -> np.ndarray:
     return points @ T_world_canonical[:, :3, :3].swapaxes(1, 2) + T_world_canonical[:, None, :3, 3]
 
 
-def _track(given: Given, states: np.ndarray) -> Track:
+def track_of_states(given: Given, states: np.ndarray) -> Track:
     """States in the moving canonical frame as a track in the world."""
     points = _points(given, states)
     # Axes were averaged as plain numbers; the nearest rotation is U diag(1, 1, det(U V^T)) V^T.

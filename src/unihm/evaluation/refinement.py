@@ -25,8 +25,15 @@ from jaxtyping import Float
 from tqdm import tqdm
 
 from unihm.datasets.motion_store import attach, read_motions
-from unihm.evaluation.cases import RECORDED_HAND, CodeWriter, generated_for, hand_of_process, held_out, part_label
-from unihm.evaluation.generation import TEST_PARTS
+from unihm.evaluation.cases import (
+    RECORDED_HAND,
+    TEST_PARTS,
+    CodeWriter,
+    generated_for,
+    hand_of_process,
+    held_out,
+    part_label,
+)
 from unihm.evaluation.intervals import clustered_mean
 from unihm.evaluation.physical_metrics import METRICS, human_metrics, motion_change, physical_metrics
 from unihm.evaluation.variants import GENERATED, HUMAN, REFINEMENTS, RETARGETED, spelled

@@ -22,8 +22,7 @@ from tqdm import tqdm
 
 from unihm.datasets.manifest import read_manifest
 from unihm.datasets.motion_store import attach, motion_header, read_motions
-from unihm.evaluation.cases import CodeWriter, HeldOut, generated_for, hand_of_process, held_out
-from unihm.evaluation.generation import TEST_PARTS
+from unihm.evaluation.cases import TEST_PARTS, CodeWriter, HeldOut, generated_for, hand_of_process, held_out
 from unihm.evaluation.simulated_trials import crashed, run_batch
 from unihm.evaluation.simulation_films import write_films
 from unihm.evaluation.simulation_options import QUICK_HANDS, SimulationOptions, official_urdf

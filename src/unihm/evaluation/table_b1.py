@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from unihm.datasets.episode_store import episode_table
 from unihm.datasets.splits import split as split_ids
-from unihm.evaluation.generation import TEST_PARTS
+from unihm.evaluation.cases import TEST_PARTS
 from unihm.evaluation.tokenizer import motions_of
 from unihm.evaluation.trained_on import refuse_trained_on
 from unihm.hands.hand import load_hand

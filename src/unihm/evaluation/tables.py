@@ -17,6 +17,13 @@ _LABELS = {
     "fpl_mm": "FPL mm",
     "fol_deg": "FOL deg",
     "jerk": "jerk m/s3",
+    "grasp_share": "grasp",
+    "diversity": "div.",
+    "multimodality": "multim.",
+    "r_precision_1": "R@1",
+    "r_precision_2": "R@2",
+    "r_precision_3": "R@3",
+    "matching_distance": "match",
 }
 _BELOW = ("given", "samples", "skipped")  # too wide or too alike for a column
 _DRAWN = ("mpjpe_mm", "mpjpe_wrist_mm", "fpl_mm", "fol_deg")
@@ -109,7 +116,7 @@ def _csv(rows: Sequence[Row]) -> str:
         line: dict[str, Any] = {}
         for name, value in row.items():
             if name.endswith(_CI):
-                line[f"{name}_low"], line[f"{name}_high"] = value
+                line[f"{name}_low"], line[f"{name}_high"] = value or (None, None)
             elif isinstance(value, Mapping):
                 line |= {f"{name}_{key}".replace(" ", "_"): item for key, item in value.items()}
             else:

@@ -14,8 +14,7 @@ from unihm.datasets.episode_store import episode_table, read_episodes
 from unihm.datasets.manifest import hands_in
 from unihm.datasets.motion_store import attach, read_motions
 from unihm.datasets.splits import split as split_ids
-from unihm.evaluation.cases import RECORDED_HAND
-from unihm.evaluation.generation import TEST_PARTS
+from unihm.evaluation.cases import RECORDED_HAND, TEST_PARTS
 from unihm.evaluation.linear_codes import baseline_rows
 from unihm.evaluation.polished import polished_rows
 from unihm.evaluation.trained_on import refuse_trained_on, warn_of_other_motions

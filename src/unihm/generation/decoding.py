@@ -1,99 +1,152 @@
-"""Codes from the generator's network: all at once, or in a few rounds that fix the surest chunks first."""
+"""Codes from the generator's network: the plan code by code, then the chunks of the motion.
+
+A plan is drawn (temperature above 0) or left open (0). The codes of a chunk are told from what is decoded before it
+(`tokenizer.predictive`), so in every way they are written from left to right; the ways differ in what the network knows
+of the motion when it points:
+
+- `single`: nothing. One pass for all chunks.
+- `autoregressive`: all chunks before, as they were decoded.
+- `unmasking`: some rounds; after each the surest chunks of the motion as it was decoded are shown to the next.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
-from unihm.generation.code_head import CodeHead
-from unihm.generation.qwen3 import Conditions, MotionQwen3
-from unihm.tokenizer.vqvae import chunk_mask
+from unihm.generation.code_head import Pointed, draw, rest_of
+from unihm.generation.conditions import Conditions
+from unihm.generation.plan_codes import AXES, RANGES
+from unihm.generation.qwen3 import MotionQwen3
+from unihm.generation.touching import TipsOf, Touch, touching
+from unihm.tokenizer.hand_chart import LatentPose, join
+from unihm.tokenizer.predictive import Decoded, PredictiveCodec
+
+Way = Literal["single", "autoregressive", "unmasking"]
 
 
-def sample_codes(
-    head: CodeHead,
-    hidden: Float[Tensor, "B N d"],
-    origin: Float[Tensor, "B N D"],
-    noise: Float[Tensor, "B L K"],
-    temperature: float,
-    top_k: int | None = None,
-) -> tuple[Int[Tensor, "B N L"], Float[Tensor, "B N"]]:
-    """Draw the codes of every chunk level by level, each level given the ones before.
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How codes are drawn."""
 
-    ``argmax_k (logit_k / temperature + g_k)`` with Gumbel noise g is a sample of the softmax. The chunks of one
-    motion share their noise: each chunk alone is distributed as learned, but neighbours, whose distributions are
-    alike, take the same or neighbouring codes instead of jumping between them.
-
-    Args:
-        head: Gives the logits.
-        hidden: States of the chunks.
-        origin: The prior's guess.
-        noise: Gumbel noise, one draw per motion, level and code.
-        temperature: 0 takes the most likely code.
-        top_k: Only the k most likely codes compete; None is all.
-
-    Returns:
-        Codes, and the log-probability of each chunk's first code, which says how sure the choice is.
-    """
-    codes = hidden.new_zeros((*hidden.shape[:2], 0), dtype=torch.long)
-    sure = hidden.new_zeros(hidden.shape[:2])
-    for level in range(head.levels):
-        logits = head.logits(hidden, origin, head.embed(codes), level)
-        score = logits if temperature == 0 else logits / temperature + noise[:, None, level]
-        if top_k is not None and top_k < logits.shape[-1]:
-            bound = logits.topk(top_k, dim=-1).values[..., -1:]
-            score = score.masked_fill(logits < bound, -torch.inf)
-        chosen = score.argmax(dim=-1, keepdim=True)
-        if level == 0:
-            sure = logits.log_softmax(dim=-1).gather(-1, chosen).squeeze(-1)
-        codes = torch.cat([codes, chosen], dim=-1)
-    return codes, sure
-
-
-def gumbel_noise(shape: tuple[int, ...], rng: torch.Generator) -> Tensor:
-    """Standard Gumbel noise, float32."""
-    tiny = torch.finfo(torch.float32).tiny
-    exponential = -torch.log(torch.rand(shape, generator=rng).clamp(min=tiny))
-    return -torch.log(exponential.clamp(min=tiny))
+    way: Way = "single"
+    """What the network knows of the motion when it points."""
+    temperature: float = 0.0
+    """Of the plan: 1 draws it as learned, 0 leaves it open, which gives the motion in the middle."""
+    code_temperature: float = 0.0
+    """Of the motion's codes: 0 takes those of the motion that the head names, 1 draws as learned."""
+    top_k: int | None = None
+    """Only the k likeliest codes compete."""
+    top_p: float | None = None
+    """Only the likeliest codes compete that together have this probability."""
+    rounds: int = 4
+    """Of unmasking."""
+    touch: Touch = field(default_factory=Touch)
+    """How much it counts that fingers touch what is carried."""
 
 
 @torch.no_grad()
 def write_codes(
     network: MotionQwen3,
+    codec: PredictiveCodec,
     conditions: Conditions,
-    *,
-    steps: int = 1,
-    temperature: float = 0.0,
-    top_k: int | None = None,
+    sampling: Sampling,
     rng: torch.Generator,
-) -> Int[Tensor, "B N L"]:
-    """Generate the codes of a batch of motions, every hand pose masked at first.
+    tips_of: TipsOf | None = None,
+) -> tuple[Int[Tensor, "B N L"], LatentPose]:
+    """Codes of a batch of motions, and the poses (B, N, C) that they stand for.
 
     Args:
         network: In evaluation mode.
+        codec: Whose codes it writes.
         conditions: What to generate from.
-        steps: 1 draws all chunks at once. With more, each round draws the chunks that are still masked and
-            keeps the surest share of them, which the next round sees.
-        temperature: Of the sampling; 0 is deterministic.
-        top_k: Of the sampling.
+        sampling: How.
         rng: Source of the noise.
+        tips_of: The person's fingertips; without them nothing is done for touching.
     """
-    chunks = conditions.T_world_canonical.shape[1] // network.frames_per_chunk
-    batch = len(conditions.lengths)
-    levels, size, latent = network.head.codebook.shape
-    noise = gumbel_noise((batch, levels, size), rng)
-    codes = torch.zeros(batch, chunks, levels, dtype=torch.long)
-    given: Bool[Tensor, "B N"] = torch.zeros(batch, chunks, dtype=torch.bool)
-    exists = chunk_mask(conditions.lengths, chunks, network.frames_per_chunk)
-    motion = torch.zeros(batch, chunks, latent)
-    origin = network.origin(conditions)
-    for step in range(steps):
-        hidden = network(conditions, origin, motion, given)
-        drawn, sure = sample_codes(network.head, hidden, origin, noise, temperature, top_k)
-        codes = torch.where(given[..., None], codes, drawn)
-        keep = (exists.sum(dim=1, keepdim=True) * (step + 1)) // steps
-        rank = sure.masked_fill(given, torch.inf).masked_fill(~exists, -torch.inf)
-        given = rank.argsort(dim=1, descending=True).argsort(dim=1) < keep
-        motion = network.head.embed(codes)
-    return codes
+    guess = network.guess_of(conditions)
+    steps = None
+    plan = torch.full((len(conditions), AXES), RANGES, device=conditions.lengths.device)
+    if sampling.temperature > 0 or sampling.way == "autoregressive":
+        steps = network.steps(conditions, guess)
+        for axis in range(AXES):
+            if sampling.temperature > 0:
+                logits = steps.plan_logits()
+                plan[:, axis] = draw(logits, sampling.temperature, sampling.top_k, sampling.top_p, rng)
+            if sampling.way == "autoregressive" or axis < AXES - 1:
+                steps.plan(plan[:, axis])
+    writing = _Writing(network, codec, len(conditions), sampling, rng)
+    drawn = sampling.temperature > 0
+    here = network.planned(conditions, guess, plan) if drawn else guess
+    if tips_of is not None:
+        c = network.seen(conditions)
+        carried = c.path_given & c.cloud_given & (c.lift < c.lengths)
+        told = touching(here.told, c.start, c.points, carried, network.plan, tips_of, sampling.touch, drawn=drawn)
+        here = replace(here, told=told)
+    origin = network.origin(conditions, here)
+    if sampling.way == "autoregressive":
+        assert steps is not None
+        steps.begin(origin)
+        for _ in range(network.chunks(conditions)):
+            writing.write(steps.next(writing.last))
+        return writing.codes, writing.poses
+    exists = network.exists(conditions)
+    given = torch.zeros_like(exists)
+    motion, rounds = origin, sampling.rounds if sampling.way == "unmasking" else 1
+    for number in range(rounds):
+        _, pointed = network(conditions, guess, plan, origin, motion, given)
+        writing = _Writing(network, codec, len(conditions), sampling, rng)
+        for n in range(exists.shape[1]):
+            writing.write(pointed.chunk(n))
+        motion = writing.poses
+        given = _surest(pointed, exists, (number + 1) / rounds)
+    return writing.codes, writing.poses
+
+
+class _Writing:
+    """Codes from left to right, as far as they are written."""
+
+    def __init__(
+        self, network: MotionQwen3, codec: PredictiveCodec, motions: int, sampling: Sampling, rng: torch.Generator
+    ):
+        self._head, self._codec, self._sampling, self._rng = network.head, codec, sampling, rng
+        self._known: Decoded = codec.begin(motions, 1)
+        self._codes: list[Tensor] = []
+        self._chunks: list[LatentPose] = []
+
+    def write(self, pointed: Pointed) -> None:
+        """Choose the codes of the next chunk."""
+        opening, s = self._known.first, self._sampling
+        rest = rest_of(self._codec, self._known, pointed.pose, opening)
+        if s.code_temperature == 0:
+            codes = self._head.nearest(rest, opening)
+        else:
+            logits = self._head.logits(rest, pointed.log_spread, opening)
+            codes = draw(logits, s.code_temperature, s.top_k, s.top_p, self._rng)
+        self._known = self._codec.decode_chunk(self._known, codes)
+        self._codes.append(codes)
+        self._chunks.append(self._known.chunks[0])
+
+    @property
+    def last(self) -> LatentPose | None:
+        """The last chunk as decoded."""
+        return self._chunks[-1] if self._chunks else None
+
+    @property
+    def codes(self) -> Int[Tensor, "B N L"]:
+        return torch.stack(self._codes, dim=1)
+
+    @property
+    def poses(self) -> LatentPose:
+        return join(lambda parts: torch.stack(parts, dim=1), self._chunks)
+
+
+def _surest(pointed: Pointed, exists: Bool[Tensor, "B N"], share: float) -> Bool[Tensor, "B N"]:
+    """The share of each motion's chunks of which the head is surest."""
+    spread = pointed.log_spread.mean(dim=(-1, -2)).masked_fill(~exists, torch.inf)
+    keep = (share * exists.sum(dim=1, keepdim=True)).floor()
+    return (spread.argsort(dim=1).argsort(dim=1) < keep) & exists

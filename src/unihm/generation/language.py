@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from transformers.models.qwen3.configuration_qwen3 import Qwen3Config
 from transformers.models.qwen3.modeling_qwen3 import Qwen3Model
 
-from unihm.generation.generator import Qwen3Generator, read_generator
+from unihm.generation.generator import Qwen3Generator, read_generator, read_sampling
 from unihm.generation.qwen3 import GeneratorConfig
 from unihm.schema.storage import atomic_path, write_text
 from unihm.schema.weights import assign
@@ -140,7 +140,7 @@ def load_language_generator(path: str | Path | None = None, *, tokenizer: Tokeni
         raise ValueError(f"'{words}' or '{pieces}' is damaged: {error}.") from error
     if weight.shape[1] != network.config.text_width:
         raise ValueError(f"'{words}' has width {weight.shape[1]}, the generator {network.config.text_width}.")
-    return Qwen3Generator(network, tokenizer, reader, card=card, **card["decoding"])
+    return Qwen3Generator(network, tokenizer, reader, card=card, sampling=read_sampling(card["sampling"]))
 
 
 def save_words(path: str | Path, words: OwnWords) -> None:

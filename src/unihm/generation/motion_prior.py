@@ -1,155 +1,250 @@
 """A first guess of the motion, solved in closed form before the network is trained.
 
-With some hundred recordings, kernel ridge regression from object path and initial pose is hard to beat by a
-network that has to find the same map by gradient descent first. Here it is found at once, with random features
-that stand for a Gaussian kernel (Rahimi and Recht 2007):
+With some hundred recordings, kernel regression from what is given to the whole motion is hard to beat by a network that
+has to find the same map by gradient descent first. Here it is found at once,
 
-    z(x) = z_0 + o + W phi(x),   phi(x) = sqrt(2/R) cos(Omega x + b),   W' = (Phi'Phi + s M I)^-1 Phi'Y
+    y(x) = m + sum_i k(x, x_i) a_i,   k(x, x') = s exp(-sum_b l_b |x_b - x'_b|^2) + sum_b w_b x_b . x'_b
 
-on M varied training motions, W cut to a low rank. The transformer learns what this cannot say, and the head points
-from here; what leaves the generator are sampled codes. Far from all training motions phi carries nothing and the
-guess falls back to the initial pose plus the mean motion, instead of running off along a line.
+with blocks b of inputs (`prior_features`) whose weights l and w are those with the smallest error on recordings that
+are left out (`training.prior_fitting`). Groups of outputs, the palm before the lift and after it, its axes and the
+fingers, have weights of their own. The transformer learns what this cannot say, and the head points from here; what
+leaves the generator are codes.
+
+The motion is told at `KNOTS` phases of the lift: palm position, palm axes as plain numbers, fingers. On the approach it
+is told relative to the initial pose, which fades out until the lift.
 
 Differs from the paper, which has no such part; without a fit the guess is the initial pose, held.
 
-Letters: B batch, N chunks, D latent size, X conditions, R random features, K knots, M motions.
+Letters: B batch, T frames, K knots, X inputs, M remembered motions, m latent fingers.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from unihm.generation.point_encoder import METRE
-from unihm.geometry.lie import inverse, rotation_6d
+from unihm.tokenizer.hand_chart import LatentPose
 
-KNOTS = 16
-"""Moments, evenly over the motion, at which path and latents are taken."""
-_PER_KNOT = 9
-_REST = 9 + 6 + 2  # palm pose, box, height, duration
-RANDOM_FEATURES = 1024
-RANK = 96
-"""Directions in which motions differ that are kept, those of the largest variance; not tuned."""
+KNOTS = 33
+"""Moments at which a motion is told, evenly over the phases 0 to 2; finer grids change nothing."""
+LIFTED = 14
+"""The first knot of the second part: a hand closes shortly before the object leaves its rest."""
+PALM = 3 + 9
+_FARTHEST = 4.0  # standard deviations to which inputs are cut: a linear part must not run off along an odd path
 
 
-class MotionPrior(nn.Module):
-    """Latents of all chunks as a function of path, initial pose and box of the cloud."""
+@dataclass(frozen=True)
+class Group:
+    """Outputs that share a kernel."""
 
-    mean: Tensor
-    frequency: Tensor
-    phase: Tensor
+    name: str
+    knots: slice
+    values: slice
+
+
+def groups(latent: int) -> tuple[Group, ...]:
+    """Palm and axes before and after the lift, and the fingers."""
+    before, after, all_knots = slice(0, LIFTED), slice(LIFTED, KNOTS), slice(0, KNOTS)
+    return (
+        Group("palm_before", before, slice(0, 3)),
+        Group("palm_after", after, slice(0, 3)),
+        Group("axes_before", before, slice(3, PALM)),
+        Group("axes_after", after, slice(3, PALM)),
+        Group("fingers", all_knots, slice(PALM, PALM + latent)),
+    )
+
+
+class GroupKernel(nn.Module):
+    """The regression of one group of outputs."""
+
+    length: Tensor
+    linear: Tensor
+    scale: Tensor
     weight: Tensor
     direction: Tensor
     offset: Tensor
 
-    def __init__(self, latent: int):
-        """A prior that is not fitted yet: every chunk is the initial pose."""
-        super().__init__()
-        size = KNOTS * _PER_KNOT + _REST + latent
-        rank = min(RANK, KNOTS * latent)
-        self.register_buffer("mean", torch.zeros(size))
-        self.register_buffer("frequency", torch.zeros(size, RANDOM_FEATURES))
-        self.register_buffer("phase", torch.zeros(RANDOM_FEATURES))
-        self.register_buffer("weight", torch.zeros(RANDOM_FEATURES, rank))
-        self.register_buffer("direction", torch.zeros(rank, KNOTS * latent))
-        self.register_buffer("offset", torch.zeros(KNOTS * latent))
-
-    def features(
-        self,
-        T_world_canonical: Float[Tensor, "B T 4 4"],
-        lengths: Int[Tensor, " B"],
-        T_canonical_palm0: Float[Tensor, "B 4 4"],
-        start: Float[Tensor, "B D"],
-        points: Float[Tensor, "B n 3"],
-    ) -> Float[Tensor, "B X"]:
-        """The conditions as numbers of order one; as in `qwen3.Conditions`, `start` in the codebook's scale."""
-        moments = (torch.linspace(0, 1, KNOTS)[None] * (lengths - 1)[:, None]).round().long()
-        knots = T_world_canonical[torch.arange(len(lengths))[:, None], moments]
-        path = inverse(T_world_canonical[:, :1]) @ knots
-        palm = T_canonical_palm0
-        return torch.cat(
-            [
-                METRE / 2 * path[..., :3, 3].flatten(1),
-                rotation_6d(path[..., :3, :3]).flatten(1),
-                METRE * palm[:, :3, 3],
-                rotation_6d(palm[:, :3, :3]),
-                METRE * points.amax(dim=1),
-                METRE * points.amin(dim=1),
-                METRE * T_world_canonical[:, 0, 2, 3:],
-                lengths[:, None] / 60,  # of the order of a recorded motion
-                start,
-            ],
-            dim=-1,
-        )
-
-    def forward(
-        self, features: Float[Tensor, "B X"], start: Float[Tensor, "B D"], exists: Bool[Tensor, "B N"]
-    ) -> Float[Tensor, "B N D"]:
-        """Latents of the chunks.
+    def __init__(self, blocks: int, memory: int, rank: int, size: int):
+        """An empty one.
 
         Args:
-            features: From `features`.
-            start: Latents of the initial poses.
-            exists: Which chunks hold real frames; the others repeat the last one.
+            blocks: Number of input blocks.
+            memory: M.
+            rank: Directions in which outputs differ that are kept.
+            size: Outputs.
         """
-        values = self._phi(features) @ self.weight @ self.direction + self.offset
-        knots = values.unflatten(-1, (KNOTS, -1))
-        last = (exists.sum(dim=1, keepdim=True) - 1).clamp(min=1)
-        share = (torch.arange(exists.shape[1], device=exists.device) / last).clamp(max=1)
-        return start[:, None] + _at(knots, share * (KNOTS - 1))
+        super().__init__()
+        self.register_buffer("length", torch.zeros(blocks))
+        self.register_buffer("linear", torch.zeros(blocks))
+        self.register_buffer("scale", torch.zeros(2))  # s, and the variance of the noise
+        self.register_buffer("weight", torch.zeros(memory, rank))
+        self.register_buffer("direction", torch.zeros(rank, size))
+        self.register_buffer("offset", torch.zeros(size))
+
+    def kernel(
+        self, x: Float[Tensor, "B X"], memory: Float[Tensor, "M X"], of_block: Int[Tensor, " X"]
+    ) -> Float[Tensor, "B M"]:
+        """k of all pairs."""
+        return kernel(x, memory, self.length[of_block], self.linear[of_block], self.scale[0])
+
+    def forward(self, k: Float[Tensor, "B M"]) -> Float[Tensor, "B size"]:
+        """Outputs."""
+        return k @ self.weight @ self.direction + self.offset
+
+
+def kernel(x: Tensor, y: Tensor, length: Tensor, linear: Tensor, scale: Tensor) -> Tensor:
+    """``scale exp(-sum_i length_i (x_i - y_i)^2) + sum_i linear_i x_i y_i`` of all pairs of rows."""
+    return scale * torch.exp(-_squared_distances(x * length.sqrt(), y * length.sqrt())) + (x * linear) @ y.T
+
+
+class MotionPrior(nn.Module):
+    """A whole motion as a function of what is given."""
+
+    mean: Tensor
+    deviation: Tensor
+    reach: Tensor
+    memory: Tensor
+    of_block: Tensor
+
+    def __init__(self, sizes: Mapping[str, int], *, memory: int, latent: int, rank: int = 48):
+        """A prior that is not fitted yet.
+
+        Args:
+            sizes: Input blocks and their sizes, in order.
+            memory: M; 0 is a prior that holds the initial pose.
+            latent: m.
+            rank: Directions in which a group's outputs differ that are kept.
+        """
+        super().__init__()
+        self.sizes = dict(sizes)
+        self.blocks = tuple(sizes)
+        self.groups = groups(latent)
+        total = sum(sizes.values())
+        self.register_buffer("mean", torch.zeros(total))
+        self.register_buffer("deviation", torch.ones(total))
+        self.register_buffer("reach", torch.ones(total))
+        self.register_buffer("memory", torch.zeros(memory, total))
+        index = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(list(sizes.values())))
+        self.register_buffer("of_block", index, persistent=False)
+        self.kernels = nn.ModuleDict()
+        for group in self.groups:
+            size = (group.knots.stop - group.knots.start) * (group.values.stop - group.values.start)
+            self.kernels[group.name] = GroupKernel(len(sizes), memory, min(rank, size, max(memory, 1)), size)
+
+    @property
+    def fitted(self) -> bool:
+        """Whether it says more than the initial pose."""
+        return len(self.memory) > 0
+
+    def inputs(self, blocks: Mapping[str, Float[Tensor, "B _"]]) -> Float[Tensor, "B X"]:
+        """Blocks side by side, as they are remembered: of zero mean, each block of a total variance of one."""
+        x = torch.cat([blocks[name] for name in self.blocks], dim=1)
+        return torch.clamp((x - self.mean) / self.deviation, -self.reach, self.reach)
 
     @torch.no_grad()
-    def fit(
-        self,
-        features: Float[Tensor, "M X"],
-        start: Float[Tensor, "M D"],
-        latents: Float[Tensor, "M N D"],
-        exists: Bool[Tensor, "M N"],
-        *,
-        strength: float,
-        seed: int = 0,
-    ) -> None:
-        """Solve for the weights.
+    def standardise(self, blocks: Mapping[str, Float[Tensor, "M _"]]) -> Float[Tensor, "M X"]:
+        """Set the scales of the inputs from examples, and return these as `inputs` does."""
+        x = torch.cat([blocks[name] for name in self.blocks], dim=1)
+        self.mean.copy_(x.mean(dim=0))
+        variance = x.var(dim=0)
+        of_block = torch.zeros(len(self.blocks), dtype=x.dtype).index_add(0, self.of_block, variance)
+        # A block that never varies (one object, one path) must not be blown up by a division.
+        self.deviation.copy_((of_block.sqrt() + 1e-4)[self.of_block])
+        self.reach.copy_(_FARTHEST * variance.sqrt() / self.deviation)
+        return self.inputs(blocks)
+
+    def kernel_rows(self, x: Float[Tensor, "B X"]) -> Mapping[str, Float[Tensor, "B M"]]:
+        """k(x, x_i) of every group."""
+        return {g.name: self._kernel_of(g.name).kernel(x, self.memory, self.of_block) for g in self.groups}
+
+    def assemble(self, outputs: Mapping[str, Float[Tensor, "B _"]], latent: int) -> Float[Tensor, "B K v"]:
+        """Outputs of all groups in their places."""
+        batch = next(iter(outputs.values()))
+        y = batch.new_zeros(len(batch), KNOTS, PALM + latent)
+        for group in self.groups:
+            shape = (group.knots.stop - group.knots.start, group.values.stop - group.values.start)
+            y[:, group.knots, group.values] = outputs[group.name].unflatten(1, shape)
+        return y
+
+    def told(self, x: Float[Tensor, "B X"], latent: int) -> Float[Tensor, "B K v"]:
+        """The motion that goes with inputs, as `told` tells it; the initial pose held where nothing is fitted.
 
         Args:
-            features: Of M motions, from `features`.
-            start: Latents of their initial poses.
-            latents: Latents of their chunks.
-            exists: Which chunks hold real frames.
-            strength: s, the ridge penalty for each of the M motions.
-            seed: Of the random features.
+            x: From `inputs`.
+            latent: m.
         """
-        rng = torch.Generator().manual_seed(seed)
-        last = (exists.sum(dim=1, keepdim=True) - 1).clamp(min=1)
-        Y = (_at(latents, torch.linspace(0, 1, KNOTS) * last) - start[:, None]).flatten(1).double()
-        self.mean.copy_(features.mean(dim=0))
-        # Conditions that never vary (a path's first pose) must not be blown up by a division.
-        deviation = features.std(dim=0) + 1e-2
-        x = (features - self.mean) / deviation
-        # Kernel exp(-|x - y|^2 / median): its frequencies are normal with variance 2 / median.
-        pairs = torch.randint(len(x), (2, 4096), generator=rng)
-        median = (x[pairs[0]] - x[pairs[1]]).square().sum(dim=-1).median().clamp(min=1e-6)
-        normal = torch.randn(self.frequency.shape, generator=rng)
-        self.frequency.copy_(normal * (2 / median).sqrt() / deviation[:, None])
-        self.phase.copy_(2 * torch.pi * torch.rand(self.phase.shape, generator=rng))
-        phi = self._phi(features).double()
-        self.offset.copy_(Y.mean(dim=0))
-        Y = Y - Y.mean(dim=0)
-        direction = torch.linalg.eigh(Y.T @ Y).eigenvectors[:, -len(self.direction) :]
-        penalty = strength * len(phi) * torch.eye(phi.shape[1], dtype=torch.float64)
-        self.weight.copy_(torch.linalg.solve(phi.T @ phi + penalty, phi.T @ (Y @ direction)))
-        self.direction.copy_(direction.T)
+        if not self.fitted:
+            return x.new_zeros(len(x), KNOTS, PALM + latent)
+        return self.assemble({name: self._kernel_of(name)(k) for name, k in self.kernel_rows(x).items()}, latent)
 
-    def _phi(self, features: Float[Tensor, "B X"]) -> Float[Tensor, "B R"]:
-        angle = (features - self.mean) @ self.frequency + self.phase
-        return (2 / RANDOM_FEATURES) ** 0.5 * torch.cos(angle)
+    def _kernel_of(self, name: str) -> GroupKernel:
+        found = self.kernels[name]
+        assert isinstance(found, GroupKernel)
+        return found
 
 
-def _at(x: Float[Tensor, "B S D"], place: Float[Tensor, "B K"]) -> Float[Tensor, "B K D"]:
+def told(poses: LatentPose, phase: Float[Tensor, "B T"], lengths: Int[Tensor, " B"]) -> Float[Tensor, "B K v"]:
+    """Motions (B, T) as a prior tells them.
+
+    Args:
+        poses: Recorded ones.
+        phase: Of every frame, rising until the end.
+        lengths: Real frames.
+    """
+    values = torch.cat([poses.t, poses.R.flatten(-2), poses.fingers], dim=-1)
+    knots = torch.linspace(0, 2, KNOTS).to(values)
+    place = _inverse(phase, knots, lengths)
+    return _between(values, place) - _fading(values[:, 0], knots.expand(len(values), -1))
+
+
+def poses_of(y: Float[Tensor, "B K v"], start: LatentPose, phase: Float[Tensor, "B T"]) -> LatentPose:
+    """Poses (B, T) of what a prior tells: the inverse of `told` at the given phases."""
+    first = torch.cat([start.t, start.R.flatten(-2), start.fingers], dim=-1)
+    values = _between(y, phase * ((KNOTS - 1) / 2)) + _fading(first, phase)
+    return LatentPose(
+        R=nearest_rotation(values[..., 3:PALM].unflatten(-1, (3, 3))), t=values[..., :3], fingers=values[..., PALM:]
+    )
+
+
+def nearest_rotation(A: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3 3"]:
+    """The rotation with the smallest Frobenius distance, ``U diag(1, 1, det(U V')) V'``."""
+    u, _, vt = torch.linalg.svd(A)
+    sign = torch.ones_like(A[..., 0])
+    sign[..., 2] = torch.linalg.det(u @ vt)
+    return (u * sign[..., None, :]) @ vt
+
+
+def _fading(first: Float[Tensor, "B v"], phase: Float[Tensor, "B T"]) -> Float[Tensor, "B T v"]:
+    """The initial pose's part: all of it at the start, nothing from the lift on."""
+    s = phase.clamp(max=1)
+    return (1 - s * s * (3 - 2 * s))[..., None] * first[:, None]
+
+
+def _between(x: Float[Tensor, "B S v"], place: Float[Tensor, "B K"]) -> Float[Tensor, "B K v"]:
     """Rows between rows, linearly."""
     low = place.floor().long().clamp(0, max(x.shape[1] - 2, 0))
     high = (low + 1).clamp(max=x.shape[1] - 1)
-    weight = (place - low)[..., None]
+    weight = (place - low).clamp(0, 1)[..., None]
     row = torch.arange(len(x), device=x.device)[:, None]
     return x[row, low] * (1 - weight) + x[row, high] * weight
+
+
+def _inverse(
+    phase: Float[Tensor, "B T"], knots: Float[Tensor, " K"], lengths: Int[Tensor, " B"]
+) -> Float[Tensor, "B K"]:
+    """The fractional frame at which a motion's phase is that of each knot."""
+    high = torch.searchsorted(phase.contiguous(), knots.expand(len(phase), -1).contiguous())
+    high = torch.minimum(high, (lengths - 1)[:, None])
+    low = (high - 1).clamp(min=0)
+    a, b = phase.gather(1, low), phase.gather(1, high)
+    share = ((knots - a) / (b - a).clamp(min=1e-9)).clamp(0, 1)
+    return low + share * (high - low)
+
+
+def _squared_distances(x: Tensor, y: Tensor) -> Tensor:
+    square = x.square().sum(1)[:, None] + y.square().sum(1)[None] - 2 * x @ y.T
+    return square.clamp(min=0)

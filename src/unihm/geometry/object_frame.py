@@ -48,3 +48,14 @@ def canonical_object_frame(
     T_world_canonical[:2, :2] = [[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]]
     T_world_canonical[:3, 3] = origin
     return np.linalg.inv(T_world_object0) @ T_world_canonical
+
+
+def view_canonical(
+    T_world_camera: Float[np.ndarray, "4 4"], T_world_canonical0: Float[np.ndarray, "4 4"]
+) -> Float[np.ndarray, " 2"]:
+    """Horizontal direction in which a camera looks, in the canonical frame: a unit vector.
+
+    It is zero for a camera that looks straight down, for which "from the left" has no meaning.
+    """
+    view = T_world_canonical0[:2, :2].T @ T_world_camera[:2, 2]
+    return view / max(float(np.linalg.norm(view)), 1e-6)

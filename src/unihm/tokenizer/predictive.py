@@ -248,7 +248,7 @@ class PredictiveCodec(nn.Module):
 
     def codes_of(self, levels: int) -> list[ChunkCode]:
         """The stages' codes of chunks that follow another."""
-        return [self._code(stage, False) for stage in range(self.stages_of(levels))]
+        return [self.stage_code(stage, False) for stage in range(self.stages_of(levels))]
 
     def begin(self, motions: int, stages: int) -> Decoded:
         """Before the first chunk."""
@@ -265,7 +265,7 @@ class PredictiveCodec(nn.Module):
         codes, decoded, below = [], [], None
         for number, past in enumerate(known.chunks):
             base = past[:, -1]
-            code = self._code(number, known.first)
+            code = self.stage_code(number, known.first)
             found, values = code.quantize(self.context(past, below), self.relative(chunk, base))
             below = self.absolute(values, base)
             codes.append(found)
@@ -280,7 +280,7 @@ class PredictiveCodec(nn.Module):
             levels = self.config.stages[number]
             here = codes[:, first_level : first_level + levels]
             first_level += levels
-            below = self.absolute(self._code(number, known.first).embed(self.context(past, below), here), base)
+            below = self.absolute(self.stage_code(number, known.first).embed(self.context(past, below), here), base)
             decoded.append(below)
         return Decoded(chunks=tuple(decoded), first=False)
 
@@ -337,7 +337,8 @@ class PredictiveCodec(nn.Module):
             parts.append(self.relative(below, base))
         return torch.cat(parts, -1)
 
-    def _code(self, stage: int, first: bool) -> ChunkCode:
+    def stage_code(self, stage: int, first: bool) -> ChunkCode:
+        """The code of a stage, for a motion's first chunk or for those that follow."""
         code = (self.opening if first else self.following)[stage]
         assert isinstance(code, ChunkCode)
         return code

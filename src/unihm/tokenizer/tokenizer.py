@@ -27,8 +27,6 @@ from unihm.tokenizer.vqvae import SharedVQVAE, TokenizerConfig
 KIND = "tokenizer"
 _FARTHEST = 2.0  # half ranges from the middle: farther out, a joint is not one of this hand's in these units
 SHIPPED = "tokenizer.safetensors"
-FOR_GENERATOR = "tokenizer-residual.safetensors"
-"""The shipped weights whose codes the shipped generator writes."""
 
 
 @runtime_checkable
@@ -131,19 +129,16 @@ class Tokenizer:
         return found[-1]
 
     @property
-    def codebook(self) -> Float[Tensor, "L K D"]:
-        """The code vectors of a VQ-VAE."""
-        return self.vqvae.quantiser.codebook.detach()
-
-    @property
-    def vqvae(self) -> SharedVQVAE:
-        """The networks, where they have latents that a generator can point at.
+    def unified(self) -> UnifiedTokenizer:
+        """The networks, where all hands share one stream, which is what a generator writes.
 
         Raises:
             ValueError: They are of the other kind.
         """
-        if not isinstance(self.model, SharedVQVAE):
-            raise ValueError("This tokenizer has no latents; expected one of the presets residual or paper.")
+        if not isinstance(self.model, UnifiedTokenizer):
+            raise ValueError(
+                "This tokenizer has no stream that all hands share; expected one of the presets tiny or base."
+            )
         return self.model
 
     def finger_bits(self, levels: int) -> float | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from unihm.geometry.lie import inverse, make_transform, matrix_from_6d, rotation_6d, transform_points
@@ -43,6 +43,8 @@ class Variation:
     """Share of clouds that lose the part behind a random plane, as seen from one side."""
     point_noise: float = 0.002
     """m; standard deviation of the noise on each point."""
+    without_path: float = 0.1
+    """Share of motions whose path is left out: they are told relative to where the object was at first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +59,12 @@ class Batch:
     """What the tokenizer's encoder reads; after its end a motion stays at its last frame."""
     T_world_canonical: Float[Tensor, "B T 4 4"]
     """Path of the canonical object frame, m."""
-    T_canonical_palm0: Float[Tensor, "B 4 4"]
-    """Initial palm poses."""
+    path_given: Bool[Tensor, " B"]
+    """False where the path is left out; the frame then stands still."""
+    lift: Int[Tensor, " B"]
+    """First frame in which the object has left its rest."""
+    view: Float[Tensor, "B 2"]
+    """Horizontal direction in which the camera looks, in the canonical frame."""
     points: Float[Tensor, "B n 3"]
     """Clouds in the canonical frame, m."""
     lengths: Int[Tensor, " B"]
@@ -94,10 +100,12 @@ class ConditionedMotions:
         if not episodes:
             raise ValueError("There are no episodes to train on.")
         self.ids = tuple(e.id for e in episodes)
-        self.instructions = tuple(e.instructions for e in episodes)
+        self.episodes = tuple(episodes)
         self.hands = tuple(motions)
         self.frames_per_chunk = frames_per_chunk
         self.lengths = torch.tensor([min(len(e), max_frames) for e in episodes])
+        self.lifts = torch.tensor([e.lift_frame for e in episodes])
+        self.view = torch.from_numpy(np.stack([e.T_world_camera[:2, 2] for e in episodes])).float()
         frames = -(-int(self.lengths.max()) // frames_per_chunk) * frames_per_chunk
         self._hands = dict(hands)
         paths, clouds = [], []
@@ -122,7 +130,15 @@ class ConditionedMotions:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def batch(self, rows: Int[Tensor, " B"], hand: str, variation: Variation | None, rng: torch.Generator) -> Batch:
+    def batch(
+        self,
+        rows: Int[Tensor, " B"],
+        hand: str,
+        variation: Variation | None,
+        rng: torch.Generator,
+        *,
+        with_path: bool | None = None,
+    ) -> Batch:
         """Some motions of one hand.
 
         Args:
@@ -130,8 +146,9 @@ class ConditionedMotions:
             hand: One of `hands`.
             variation: How they are varied; None gives them as recorded.
             rng: Draws the variation.
+            with_path: Whether the path is given; None draws it, see `Variation.without_path`.
         """
-        time, lengths = self._times(rows, variation, rng)
+        time, lengths, lift = self._times(rows, variation, rng)
         T_world_canonical = _interpolate_poses(self.path[rows], time)
         T_canonical_palm = _interpolate_poses(self.palm[hand][rows], time)
         qpos = _interpolate(self.qpos[hand][rows], time)
@@ -142,31 +159,45 @@ class ConditionedMotions:
             T_world_canonical = T_world_canonical @ moved[:, None]
             T_canonical_palm = back[:, None] @ T_canonical_palm
             points = _vary_points(transform_points(back, points), variation, rng)
+        if with_path is None:
+            share = 0.0 if variation is None else variation.without_path
+            given = torch.rand(len(rows), generator=rng) >= share
+        else:
+            given = torch.full((len(rows),), with_path)
+        still = T_world_canonical[:, :1].expand_as(T_world_canonical)
+        path = torch.where(given[:, None, None, None], T_world_canonical, still)
+        T_canonical_palm = inverse(path) @ T_world_canonical @ T_canonical_palm
+        T_world_canonical = path
+        view = (T_world_canonical[:, 0, :2, :2].mT @ self.view[rows, :, None])[..., 0]
         return Batch(
             rows=rows,
             hand=hand,
             features=self._hands[hand].pack(qpos, T_canonical_palm),
             T_world_canonical=T_world_canonical,
-            T_canonical_palm0=T_canonical_palm[:, 0],
+            path_given=given,
+            lift=lift,
+            view=torch.nn.functional.normalize(view, dim=-1),
             points=points,
             lengths=lengths,
         )
 
     def _times(
         self, rows: Tensor, variation: Variation | None, rng: torch.Generator
-    ) -> tuple[Float[Tensor, "B T"], Int[Tensor, " B"]]:
-        """At which recorded time, in frames, each frame is taken; and how many frames count."""
+    ) -> tuple[Float[Tensor, "B T"], Int[Tensor, " B"], Int[Tensor, " B"]]:
+        """At which recorded time, in frames, each frame is taken; how many frames count; and the frame of the lift."""
         length, longest = self.lengths[rows], self.path.shape[1]
         start, rate = torch.zeros(len(rows)), torch.ones(len(rows))
         if variation is not None:
             cut = torch.rand(len(rows), generator=rng) < variation.crop
             share = variation.crop_share * torch.rand(len(rows), generator=rng)
-            start = (cut * share * length).floor()
+            # What is cut off lies before the lift: a motion begins with a hand that comes.
+            start = (cut * share * length).floor().minimum((self.lifts[rows] - 4.0).clamp(min=0))
             rate = variation.speed ** (2 * torch.rand(len(rows), generator=rng) - 1)
         lengths = (((length - 1 - start) / rate).floor().long() + 1).clamp(max=longest)
         frames = -(-int(lengths.max()) // self.frames_per_chunk) * self.frames_per_chunk
         step = torch.minimum(torch.arange(frames)[None], lengths[:, None] - 1)
-        return start[:, None] + rate[:, None] * step, lengths
+        lift = ((self.lifts[rows] - start) / rate).ceil().long().minimum(lengths)
+        return start[:, None] + rate[:, None] * step, lengths, lift
 
     def _new_frame(
         self,
