@@ -46,10 +46,15 @@ COMMANDS: dict[str, Callable | dict[str, Callable]] = {
         "generator": train.train_generator,
         "metrics": train.train_metrics,
     },
-    "bench": {"retargeting": bench.bench_retargeting, "refinement": bench.bench_refinement},
+    "bench": {
+        "retargeting": bench.bench_retargeting,
+        "refinement": bench.bench_refinement,
+        "generation": bench.bench_generation,
+    },
     "eval": {
         "tokenizer": evaluate.eval_tokenizer,
         "generation": evaluate.eval_generation,
+        "wording": evaluate.eval_wording,
         "refinement": evaluate.eval_refinement,
         "simulation": evaluate.eval_simulation,
     },

@@ -104,7 +104,7 @@ def test_states_and_track_are_inverse():
     given_, track = _example(3)
     phases = references._lift_phase(len(track), given_.lift_frame)
     states = references._states_at(given_, track, phases)
-    back = references._track(given_, states)
+    back = references.track_of_states(given_, states)
     np.testing.assert_allclose(back.keypoints_world, track.keypoints_world, atol=1e-9)
     np.testing.assert_allclose(back.T_world_palm, track.T_world_palm, atol=1e-9)
     np.testing.assert_allclose(back.wrist_world, track.wrist_world, atol=1e-9)

@@ -396,14 +396,17 @@ def test_weights_that_know_the_recordings_are_refused(store):
         def generate(self, request):
             raise AssertionError
 
+        def generate_all(self, requests):
+            raise AssertionError
+
     with pytest.raises(ValueError, match="trained on 1 of 6 test recordings, among them made/4"):
         evaluate(store, variants=["generated"], generator=Known(), tokenizer=_tokenizer())
 
 
 def _tokenizer():
-    from unihm.tokenizer.tokenizer import FOR_GENERATOR, load_tokenizer
+    from unihm.tokenizer.tokenizer import load_tokenizer
 
-    tokenizer = load_tokenizer(shipped=FOR_GENERATOR)
+    tokenizer = load_tokenizer()
     tokenizer.card["train_recordings"] = ["elsewhere"]
     return tokenizer
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from generation_builders import build_request
-from unified_builders import small_tokenizer
 
+from unified_builders import small_tokenizer
 from unihm.tokenizer.tokenizer import Tokenizer
 
 

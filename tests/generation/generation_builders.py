@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from unified_builders import REFERENCE, small_codec
 
+from unified_builders import REFERENCE, small_codec
 from unihm.generation.base import GenerationRequest
 from unihm.generation.conditions import Conditions
 from unihm.generation.motion_prior import KNOTS, PALM, GroupKernel
 from unihm.generation.qwen3 import GeneratorConfig, MotionQwen3
 from unihm.geometry.lie import so3_exp
-from unihm.hands.hand import load_hand
+from unihm.hands.hand import list_hands, load_hand
 from unihm.tokenizer.hand_chart import LatentPose
 
 SMALL = GeneratorConfig(
@@ -93,6 +93,8 @@ def build_network(config: GeneratorConfig = SMALL, seed: int = 0) -> MotionQwen3
 
 
 def build_request(frames: int = 10, **changes) -> GenerationRequest:
+    hand = changes.get("hand", REFERENCE)
+    hand = hand if hand in list_hands() else REFERENCE  # a wrong name is somebody's test
     rng = np.random.default_rng(0)
     path = np.tile(np.eye(4), (frames, 1, 1))
     path[:, :3, 3] = [0.3, -0.2, 0.05]
@@ -104,10 +106,8 @@ def build_request(frames: int = 10, **changes) -> GenerationRequest:
         "object_points_canonical": rng.uniform(-0.04, 0.04, (80, 3)),
         "T_world_canonical": path,
         "T_canonical_palm0": palm,
-        "hand": REFERENCE,
-        "qpos0": load_hand(changes.get("hand", REFERENCE)).rest_qpos.numpy()
-        if changes.get("hand", REFERENCE) in ("human", "panda")
-        else np.zeros(3),
+        "hand": hand,
+        "qpos0": load_hand(hand).rest_qpos.numpy(),
         "lift_frame": frames // 3,
     }
     return GenerationRequest(**(fields | changes))

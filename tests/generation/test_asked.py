@@ -68,7 +68,9 @@ def test_words_point_where_the_annotator_measured_them(canonical_yaw, camera_yaw
     view = torch.from_numpy(view_canonical(T_world_camera, T_world_canonical)).float()[None]
     assert view.norm().item() == pytest.approx(1, abs=1e-5)
     score = {
-        value: float(direction(asking("approach", value), "approach", view)[0].numpy() @ T_world_canonical[:3, :3].T @ reach)
+        value: float(
+            direction(asking("approach", value), "approach", view)[0].numpy() @ T_world_canonical[:3, :3].T @ reach
+        )
         for value in SLOTS["approach"]
     }
     assert score[word] >= max(score.values()) - 1e-5

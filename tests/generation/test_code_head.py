@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
-from unified_builders import small_codec
 
+from unified_builders import small_codec
 from unihm.generation.code_head import CodeHead, draw, missed, moved, rest_of, soft_targets
 from unihm.geometry.lie import so3_exp
 from unihm.tokenizer.hand_chart import LatentPose

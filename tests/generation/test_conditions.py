@@ -42,7 +42,11 @@ def test_taken_rows_are_those_rows():
     assert len(taken) == 3
     for name, value in vars(c).items():
         found = getattr(taken, name)
-        pairs = [(value, found)] if isinstance(value, torch.Tensor) else list(zip(*map(_parts, (value, found)), strict=True))
+        pairs = (
+            [(value, found)]
+            if isinstance(value, torch.Tensor)
+            else list(zip(*map(_parts, (value, found)), strict=True))
+        )
         for all_rows, rows in pairs:
             assert torch.equal(rows, torch.stack([all_rows[2], all_rows[0], all_rows[2]])), name
 

@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 from generation_builders import SMALL, build_conditions, build_network
-from unified_builders import small_codec
 
+from unified_builders import small_codec
 from unihm.generation.decoding import Sampling, write_codes
 from unihm.generation.plan_codes import AXES, RANGES
+from unihm.generation.touching import Person
 
 WAYS = ["single", "autoregressive", "unmasking"]
 
@@ -25,12 +26,17 @@ def codec():
 
 def sticks(pose):
     """Fingertips around the palm's front, for hands without a model."""
-    tips = torch.tensor([[0.05, -0.03, 0.02], [0.08, 0.03, 0.0], [0.08, 0.01, 0.0], [0.08, -0.01, 0.0], [0.07, -0.03, 0.0]])
+    tips = torch.tensor(
+        [[0.05, -0.03, 0.02], [0.08, 0.03, 0.0], [0.08, 0.01, 0.0], [0.08, -0.01, 0.0], [0.07, -0.03, 0.0]]
+    )
     return pose.t[..., None, :] + tips @ pose.R.mT
 
 
-def write(network, codec, c, sampling, seed=0, tips_of=None):
-    return write_codes(network, codec, c, sampling, torch.Generator().manual_seed(seed), tips_of)
+PERSON = Person(tips=sticks, wrist_palm=torch.tensor([-0.06, 0.0, 0.0]))
+
+
+def write(network, codec, c, sampling, seed=0, person=None):
+    return write_codes(network, codec, c, sampling, torch.Generator().manual_seed(seed), person)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -54,13 +60,15 @@ def test_codes_stand_for_the_poses_and_seeds_decide(network, codec, way, tempera
 @pytest.mark.parametrize("way", WAYS)
 def test_a_batch_gives_what_motions_give_alone(network, codec, way):
     c = build_conditions(batch=3, frames=16)
-    c = replace(c, lengths=torch.tensor([16, 11, 5]), lift=torch.tensor([4, 4, 2]), path_given=torch.tensor([True, False, True]))
-    codes, _ = write(network, codec, c, Sampling(way=way), tips_of=sticks)
+    c = replace(
+        c, lengths=torch.tensor([16, 11, 5]), lift=torch.tensor([4, 4, 2]), path_given=torch.tensor([True, False, True])
+    )
+    codes, _ = write(network, codec, c, Sampling(way=way), person=PERSON)
     for row, length in enumerate([16, 11, 5]):
         size = -(-length // 4)
         alone = c.take(torch.tensor([row]))
         alone = replace(alone, T_world_canonical=alone.T_world_canonical[:, : 4 * size])
-        found, _ = write(network, codec, alone, Sampling(way=way), tips_of=sticks)
+        found, _ = write(network, codec, alone, Sampling(way=way), person=PERSON)
         assert torch.equal(found[0], codes[row, :size]), row
 
 
@@ -99,7 +107,9 @@ def test_the_drawn_plan_is_distributed_as_the_network_says(network, codec, monke
     """The first axis of the plans of many equal motions."""
     drawn = []
     planned = network.planned
-    monkeypatch.setattr(network, "planned", lambda c, guess, plan: drawn.append(plan) or planned(c, guess, plan))
+    monkeypatch.setattr(
+        network, "planned", lambda c, guess, plan, *size: drawn.append(plan) or planned(c, guess, plan, *size)
+    )
     one = build_conditions(batch=1, frames=4)
     c = one.take(torch.zeros(2000, dtype=torch.long))
     write(network, codec, c, Sampling(temperature=1.0))
@@ -136,10 +146,13 @@ def test_a_bidirectional_network_is_refused_autoregressively(codec):
 
 def test_touching_moves_carried_motions_alone(network, codec, monkeypatch):
     seen = []
-    monkeypatch.setattr(
-        "unihm.generation.decoding.touching",
-        lambda told, start, points, carried, plan, tips_of, touch, *, drawn: seen.append((carried.tolist(), drawn)) or told,
-    )
+
+    def listen(told, start, points, carried, plan, tips_of, touch, *, drawn, asked):
+        assert asked.side.shape == (4, 3)
+        seen.append((carried.tolist(), drawn))
+        return told
+
+    monkeypatch.setattr("unihm.generation.decoding.touching", listen)
     c = build_conditions(batch=4)
     c = replace(
         c,
@@ -148,7 +161,7 @@ def test_touching_moves_carried_motions_alone(network, codec, monkeypatch):
         cloud_given=torch.tensor([True, True, True, False]),
     )
     expected = write(network, codec, c, Sampling())[0]
-    assert not seen  # without fingertips nothing is done
-    assert torch.equal(write(network, codec, c, Sampling(), tips_of=sticks)[0], expected)
-    write(network, codec, c, Sampling(temperature=1.0), tips_of=sticks)
+    assert not seen  # without a person nothing is done
+    assert torch.equal(write(network, codec, c, Sampling(), person=PERSON)[0], expected)
+    write(network, codec, c, Sampling(temperature=1.0), person=PERSON)
     assert seen == [([True, False, False, False], False), ([True, False, False, False], True)]

@@ -22,6 +22,8 @@ def test_table_of_names():
         ({"temperature": -0.1}, "temperature is -0.1"),
         ({"temperature": float("nan")}, "temperature is nan"),
         ({"top_k": 0}, "top_k is 0"),
+        ({"top_p": 0.0}, r"top_p is 0\.0"),
+        ({"top_p": 1.5}, r"top_p is 1\.5"),
     ],
 )
 def test_bad_requests_are_refused_in_one_line(make_request, changes, message):

@@ -5,15 +5,16 @@ import json
 import numpy as np
 import pytest
 import torch
+from generation_builders import speak
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer as Pieces
 from tokenizers import models, pre_tokenizers, trainers
 from transformers import AutoModel, Qwen3Config, Qwen3ForCausalLM
 
 from unihm.generation.base import GENERATORS
-from unihm.generation.generator import Qwen3Generator
+from unihm.generation.decoding import Sampling
+from unihm.generation.generator import Qwen3Generator, new_network
 from unihm.generation.language import config_of, load_language_generator, load_qwen3, save_words
-from unihm.generation.qwen3 import MotionQwen3
 
 TEXTS = ["pick up the red box", "push the mug to the left"]
 
@@ -58,9 +59,10 @@ def test_weights_words_and_states_are_those_of_transformers(checkpoint):
 def test_a_generator_around_it_survives_the_disk(checkpoint, tokenizer, make_request, tmp_path):
     model, words = load_qwen3(checkpoint)
     config = config_of(model)
-    network = MotionQwen3(config, tokenizer.codebook, hands=2, frames_per_chunk=4, body=model)
-    torch.nn.init.normal_(network.head.mu.weight, std=0.3)
-    generator = Qwen3Generator(network, tokenizer, words)
+    network = new_network(config, tokenizer, body=model)
+    speak(network)
+    assert network.body is model
+    generator = Qwen3Generator(network, tokenizer, words, sampling=Sampling(way="autoregressive"))
     path = tmp_path / "generator.safetensors"
     generator.save(path, {})
     with pytest.raises(ValueError, match=r"generator\.words\.safetensors"):
@@ -68,11 +70,26 @@ def test_a_generator_around_it_survives_the_disk(checkpoint, tokenizer, make_req
     save_words(path, words)
     loaded = GENERATORS["qwen3-0.6b"](path, tokenizer=tokenizer)
     assert loaded.network.config == config
+    assert loaded.sampling == generator.sampling
     request = make_request()
     generator.network.half().float()  # files hold half precision
     np.testing.assert_array_equal(loaded.generate(request), generator.generate(request))
     with pytest.raises(ValueError, match="instruction is empty"):
         loaded.generate(make_request(instruction=" "))
+
+
+def test_words_of_another_width_are_refused(checkpoint, tokenizer, tmp_path):
+    model, words = load_qwen3(checkpoint)
+    generator = Qwen3Generator(new_network(config_of(model), tokenizer, body=model), tokenizer, words)
+    path = tmp_path / "generator.safetensors"
+    generator.save(path, {})
+    save_words(path, words)
+    save_file(
+        {"embed_tokens.weight": torch.zeros(words.embeddings.num_embeddings, 16)},
+        path.with_suffix(".words.safetensors"),
+    )
+    with pytest.raises(ValueError, match="has width 16, the generator 32"):
+        load_language_generator(path, tokenizer=tokenizer)
 
 
 def test_without_a_path_it_says_what_to_do(tokenizer):

@@ -53,7 +53,9 @@ def test_blind_plans_are_spread_as_the_examples(plan, missed):
 def test_axes_are_the_principal_ones_in_keypoint_distance(plan, missed):
     seen = (missed.double() @ keypoint_weights(METRIC)).flatten(1).numpy()
     _, size, axes = np.linalg.svd(seen, full_matrices=False)
-    np.testing.assert_allclose(np.abs(plan.coordinates(missed).numpy()), np.abs(seen @ axes[:AXES].T), atol=0.05, rtol=1e-3)
+    np.testing.assert_allclose(
+        np.abs(plan.coordinates(missed).numpy()), np.abs(seen @ axes[:AXES].T), atol=0.05, rtol=1e-3
+    )
     # What a plan adds explains as much as so many axes can, up to the width of the ranges.
     left = missed - plan.decode(plan.encode(missed))
     left = ((left.double() @ keypoint_weights(METRIC)) ** 2).sum()

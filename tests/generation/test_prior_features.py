@@ -8,7 +8,9 @@ import torch
 from generation_builders import LATENT, build_conditions
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import minimize
 
+from unihm.generation import prior_features
 from unihm.generation.asked import SIZE
 from unihm.generation.prior_features import WITH_PATH, WITHOUT_PATH, _sphere, blocks, sizes
 
@@ -81,4 +83,29 @@ def test_a_hand_that_follows_the_object_is_seen_where_it_was():
     c = replace(c, T_world_canonical=path)
     seen = blocks(c, asked(1))["palm_seen"].unflatten(1, (-1, 3))[0]
     torch.testing.assert_close(seen[-1], c.start.t[0] - torch.tensor([0, 0, 0.1]))
+    # Turned as well, as NumPy sees it.
+    path = path @ build_conditions(batch=1).T_world_canonical
+    found = blocks(replace(c, T_world_canonical=path), asked(1))
+    palm = np.eye(4)
+    palm[:3, :3], palm[:3, 3] = c.start.R[0].numpy(), c.start.t[0].numpy()
+    seen = np.linalg.inv(path[0, -1].double().numpy()) @ path[0, 0].double().numpy() @ palm
+    np.testing.assert_allclose(found["palm_seen"][0, -3:], seen[:3, 3], atol=1e-5)
+    np.testing.assert_allclose(found["palm_axes_seen"][0, -9:], seen[:3, :3].flatten(), atol=1e-5)
     torch.testing.assert_close(blocks(c, asked(1))["timing"], torch.tensor([[4.0, 11.0, 7.0]]) / 30)
+
+
+def test_pivots_are_the_points_that_move_and_speed_up_least():
+    """Against least squares on the steps themselves, with a weak pull to the origin; by SciPy's optimiser."""
+    c = build_conditions(batch=2, frames=48)
+    found = blocks(c, asked(2))["pivots"].unflatten(1, (-1, 2, 3))
+    path = (torch.linalg.inv(c.T_world_canonical[:, :1]) @ c.T_world_canonical).double().numpy()
+    moments = np.linspace(16, 47, 17).round().astype(int)  # from the lift to the end
+    for row, T in enumerate(path[:, moments]):
+        for window, (first, last) in enumerate(prior_features._WINDOWS):
+            for order, small in ((1, prior_features._STILL), (2, prior_features._STEADY)):
+
+                def cost(p, n=order, part=T[first:last], small=small):
+                    return (np.diff(part[:, :3, :3] @ p + part[:, :3, 3], n, axis=0) ** 2).sum() + small * p @ p
+
+                best = minimize(cost, np.zeros(3), tol=1e-12).x
+                np.testing.assert_allclose(found[row, window, order - 1], best, atol=1e-4)

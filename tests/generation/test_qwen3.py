@@ -190,7 +190,7 @@ def test_codes_of_the_plan_depend_on_those_before_and_on_no_later_ones():
 @pytest.mark.parametrize("config", ALL[:2])
 @torch.no_grad()
 def test_steps_with_a_cache_say_what_one_pass_says(config, shown):
-    """Code by code and chunk by chunk with keys and values kept, against the whole (teacher-forced) sequence at once."""
+    """Code by code and chunk by chunk with keys and values kept, against the whole given sequence at once."""
     network, c = build_network(config), build_conditions(batch=3, frames=16)
     mask = c.words_mask.clone()
     mask[1, 2:] = False
@@ -233,6 +233,8 @@ def test_each_motion_has_the_guess_of_its_kind():
     torch.testing.assert_close(planned.told[0] - mixed.told[0], network.plan.decode(codes)[0], atol=1e-6, rtol=1e-5)
     expected = network.plan_without_path.decode(codes)[1]
     torch.testing.assert_close(planned.told[1] - mixed.told[1], expected, atol=1e-6, rtol=1e-5)
+    half = network.planned(c, both[0], codes, 0.5)
+    torch.testing.assert_close(half.told - both[0].told, 0.5 * network.plan.decode(codes), atol=1e-6, rtol=1e-5)
 
 
 def test_time_runs_evenly_without_a_path():

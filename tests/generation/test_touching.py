@@ -10,7 +10,7 @@ import torch
 from unihm.generation.conditions import lift_phase
 from unihm.generation.motion_prior import KNOTS, PALM, poses_of, told
 from unihm.generation.plan_codes import PlanCodes
-from unihm.generation.touching import Touch, touching
+from unihm.generation.touching import Asked, Touch, _outside, touching
 from unihm.tokenizer.hand_chart import LatentPose
 
 FRAMES, LIFT, LATENT, RADIUS = 32, 12, 5, 0.035
@@ -87,11 +87,13 @@ def test_a_drawn_plan_is_held_more(plan, ball):
     assert opened < drawn < here
 
 
-def test_the_plan_is_the_likeliest_given_the_touch(plan, ball):
+@pytest.mark.parametrize("drawn", [False, True])
+def test_the_plan_is_the_likeliest_given_the_touch(plan, ball, drawn):
     """No random step from the solution lowers the cost of the docstring, which is written out here again."""
     y, start, _ = guess(0.115)
-    touch = replace(TOUCH, iterations=20)
-    moved = run(y, start, ball, plan, touch)
+    touch = replace(TOUCH, iterations=20, drawn=0.4)
+    tau = 0.4 if drawn else 1.0
+    moved = run(y, start, ball, plan, touch, drawn=drawn)
     axes = (plan.centres.std(dim=1)[:, None] * plan.axes[1]).unflatten(1, y.shape[1:])
     known = plan.centres.std(dim=1) > 1e-3
     z = torch.linalg.lstsq(axes[known].flatten(1).T, (moved - y).flatten(1).T).solution[:, 0]
@@ -103,17 +105,19 @@ def test_the_plan_is_the_likeliest_given_the_touch(plan, ball):
         d = (d - touch.reach).clamp(min=0)
         kept = 1 + (d / touch.lets_go).square()
         weighted = torch.tensor(touch.fingers) * (d / touch.sigma).square() / kept
-        return z.square().sum() / 2 + weighted.sum(-1).mean() / 2
+        return (z / tau).square().sum() / 2 + weighted.sum(-1).mean() / 2
 
     best, rng = cost(z), torch.Generator().manual_seed(0)
     assert best < 0.7 * cost(0 * z)
-    assert all(cost(z + 0.15 * torch.randn(z.shape, generator=rng)) > best for _ in range(40))
+    assert all(cost(z + 0.15 * tau * torch.randn(z.shape, generator=rng)) > best for _ in range(40))
 
 
 def test_what_is_not_carried_or_not_weighted_stays_as_it_is(plan, ball):
     y, start, _ = guess(0.12)
     two, starts = y.expand(2, -1, -1).clone(), start.map(lambda part: part.expand(2, *part.shape[1:]))
-    moved = touching(two, starts, ball.expand(2, -1, -1), torch.tensor([False, True]), plan, tips_of, TOUCH, drawn=False)
+    moved = touching(
+        two, starts, ball.expand(2, -1, -1), torch.tensor([False, True]), plan, tips_of, TOUCH, drawn=False
+    )
     assert torch.equal(moved[0], two[0])
     torch.testing.assert_close(moved[1], run(y, start, ball, plan)[0], atol=1e-6, rtol=1e-5)
     assert not torch.equal(moved[1], two[1])
@@ -123,7 +127,7 @@ def test_what_is_not_carried_or_not_weighted_stays_as_it_is(plan, ball):
 
 
 def test_what_touches_already_stays(plan, ball):
-    y, start, phase = guess(0.084)
+    y, start, phase = guess(0.079)
     assert distances(y, start, ball, phase).max() < TOUCH.reach
     torch.testing.assert_close(run(y, start, ball, plan), y, atol=1e-6, rtol=0)
 
@@ -140,7 +144,51 @@ def test_a_finger_far_away_is_let_go(plan, ball):
     carried = torch.tensor([True])
     alone = touching(y, start, ball, carried, plan, odd, TOUCH, drawn=False)
     dragged = touching(y, start, ball, carried, plan, odd, replace(TOUCH, lets_go=1e3), drawn=False)
-    without = touching(y, start, ball, carried, plan, odd, replace(TOUCH, fingers=(1.0, 0.8, 0.7, 0.5, 0.0)), drawn=False)
+    without = touching(
+        y, start, ball, carried, plan, odd, replace(TOUCH, fingers=(1.0, 0.8, 0.7, 0.5, 0.0)), drawn=False
+    )
     assert distances(alone, start, ball, phase)[:, :4].max() < TOUCH.reach + 3 * TOUCH.sigma
     away, let_go = ((x - without)[0, -1, :3].norm() for x in (dragged, alone))
     assert let_go < 0.2 * away
+
+
+def test_how_far_a_wrist_is_outside_of_what_is_asked():
+    """Sectors of 90 degrees about a horizontal direction below 60 degrees of height; above that it is "above"."""
+    wrists = torch.tensor([[0.2, 0.0, 0.0], [0.2, 0.19, 0.0], [0.1, 0.3, 0.0], [-0.2, 0.0, 0.0], [0.1, 0.0, 0.3]])
+    reach = wrists[None, None]
+    found = _outside(reach, torch.tensor([[0.9, 0.0, 0.0]]), 0.0)[0, 0]
+    expected = torch.tensor([[0, 0, 0], [0, 0, 0], [0, 0.2, 0], [0.2, 0.2, 0.2 * 3**0.5], [0, 0, 0.3 - 0.1 * 3**0.5]])
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
+    above = _outside(reach, torch.tensor([[0.0, 0.0, 0.8]]), 0.0)[0, 0]
+    assert (above[:4, 0] > 0.3).all()
+    assert not above[4].any()
+    assert not above[:, 1:].any()
+    torch.testing.assert_close(_outside(reach, torch.tensor([[0.9, 0.0, 0.0]]), 0.1)[0, 0, 1, 1], torch.tensor(0.09))
+
+
+@pytest.mark.parametrize(
+    "side",
+    [
+        (0.9, 0.0, 0.0),
+        (0.0, 0.9, 0.0),
+        (0.0, -0.9, 0.0),
+        (-0.9, 0.0, 0.0),
+    ],
+)
+def test_the_hand_comes_from_the_side_that_is_asked_for(plan, ball, side):
+    """The wrist is a centimetre beside the middle; words that are sure take it to another side, as far as is likely."""
+    y, start, phase = guess(0.1)
+    wrist, touch = torch.tensor([0.01, 0.0, -0.1]), Touch()
+
+    def found(side: torch.Tensor) -> torch.Tensor:
+        there = touching(
+            y, start, ball, torch.tensor([True]), plan, tips_of, touch, drawn=False,
+            asked=Asked(side=side, wrist_palm=wrist),
+        )  # fmt: skip
+        pose = poses_of(there, start, phase)
+        return (pose.t + pose.R @ wrist)[:, None, LIFT : LIFT + 1] - ball.mean(dim=1)
+
+    silent, asked = found(torch.zeros(1, 3)), torch.tensor([side])
+    torch.testing.assert_close(found(0.4 * asked), silent)  # unsure words are not heard
+    before, after = (_outside(reach, asked, touch.side_margin).sum() for reach in (silent, found(asked)))
+    assert after < max(0.7 * before, touch.side_sigma)

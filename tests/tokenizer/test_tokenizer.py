@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from unihm.hands.hand import list_hands, load_hand
 from unihm.schema.motion import MotionTokens
 from unihm.schema.weights import fingerprint
-from unihm.tokenizer.tokenizer import FOR_GENERATOR, SHIPPED, Tokenizer, load_tokenizer
+from unihm.tokenizer.features import hand_features as features_of
+from unihm.tokenizer.tokenizer import Tokenizer, load_tokenizer
+from unihm.tokenizer.vqvae import SharedVQVAE, TokenizerConfig
 
 
 @pytest.fixture
@@ -70,7 +72,8 @@ def test_codes_are_the_nearest_to_the_latents(tokenizer, make_motion):
     motion = make_motion(frames=8)
     tokens = tokenizer.encode(motion)
     z_q = tokenizer.model.quantiser.embed(torch.from_numpy(tokens.codes))
-    expected = sum(tokenizer.codebook[level, tokens.codes[:, level]] for level in range(tokenizer.levels))
+    codebook = tokenizer.model.quantiser.codebook.detach()
+    expected = sum(codebook[level, tokens.codes[:, level]] for level in range(tokenizer.levels))
     torch.testing.assert_close(z_q.detach(), expected)
 
 
@@ -142,9 +145,28 @@ def test_damaged_or_foreign_weights_are_refused(tokenizer, tmp_path):
         load_tokenizer(tmp_path / "none.safetensors")
 
 
-@pytest.fixture(scope="module", params=[SHIPPED, FOR_GENERATOR])
-def shipped(request) -> Tokenizer:
-    return load_tokenizer(shipped=request.param)
+@pytest.fixture(scope="module")
+def shipped() -> Tokenizer:
+    return load_tokenizer()
+
+
+def of_the_paper() -> Tokenizer:
+    """Random networks of the other kind, around hands that exist."""
+    config = TokenizerConfig(
+        reference_hand="human", latent=8, width=16, encoder_blocks=1, decoder_blocks=1, levels=3, codes=16
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = SharedVQVAE(config, [features_of(load_hand(name)) for name in ("human", "allegro", "panda")])
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter, std=0.5)
+    return Tokenizer(model)
+
+
+def test_only_one_stream_for_all_hands_is_what_a_generator_writes(tokenizer, shipped):
+    assert shipped.unified is shipped.model
+    with pytest.raises(ValueError, match="no stream that all hands share"):
+        _ = tokenizer.unified
 
 
 def test_shipped_weights_fit_the_hands_and_the_budget(shipped):
@@ -167,20 +189,22 @@ def test_the_shipped_stream_is_for_every_hand():
     assert [tokenizer.bits(levels) for levels in tokenizer.rates] == [12.5, 40, 80, 160]
 
 
-def test_shipped_weights_never_reach_a_limit_violation(shipped):
+@pytest.mark.parametrize("load", [load_tokenizer, of_the_paper])
+def test_no_codes_reach_a_limit_violation(load):
+    tokenizer = load()
     rng = np.random.default_rng(0)
     frames = 40
     tokens = MotionTokens(
-        codes=rng.integers(0, shipped.codes_per_level, (10, shipped.levels)),
-        tokenizer=shipped.fingerprint,
-        frames_per_chunk=shipped.frames_per_chunk,
+        codes=rng.integers(0, tokenizer.codes_per_level, (10, tokenizer.levels)),
+        tokenizer=tokenizer.fingerprint,
+        frames_per_chunk=tokenizer.frames_per_chunk,
         num_frames=frames,
         fps=30.0,
-        hand=shipped.hands[0],
+        hand=tokenizer.hands[0],
         T_world_canonical=np.tile(np.eye(4), (frames, 1, 1)),
     )
-    for name in shipped.hands:
-        hand, motion = load_hand(name), shipped.decode(tokens, name)
+    for name in tokenizer.hands:
+        hand, motion = load_hand(name), tokenizer.decode(tokens, name)
         assert (motion.qpos >= hand.lower.numpy()).all()
         assert (motion.qpos <= hand.upper.numpy()).all()
 

@@ -125,3 +125,37 @@ def bench_refinement(
 
     rows = bench_refinements(data, models, hand, split=split, part=part, count=recordings, quick=quick, after_hand=keep)
     report({**facts, "rows": rows}, json, text(rows) if out is None else f"{text(rows)}\nout: {out}")
+
+
+def bench_generation(
+    *,
+    data: Path,
+    hand: tuple[str, ...] = ("human", "shadow"),
+    weights: Path | None = None,
+    frames: int = 72,
+    batch: int = 64,
+    quick: bool = False,
+    json: bool = False,
+):
+    """How long the generator takes, warm, for one motion and for many at once.
+
+    Args:
+        data: Episode store with retargeted motions, from `unihm data import`.
+        hand: Hands to generate for.
+        weights: Generator weights; default: the shipped ones.
+        frames: Of each motion.
+        batch: Motions at once.
+        quick: Fewer runs; labelled so.
+        json: Print the rows as JSON.
+    """
+    from unihm.commands.console import load_weights
+    from unihm.commands.evaluate import evaluation_facts
+    from unihm.evaluation.generation_bench import bench_generation as bench
+    from unihm.evaluation.tables import text_table
+    from unihm.pipeline import Pipeline
+
+    if frames < 1 or batch < 1:
+        raise ValueError(f"--frames is {frames} and --batch {batch}, expected at least 1.")
+    pipeline = load_weights(lambda: Pipeline(generator_path=weights))
+    rows = bench(data, pipeline.generator, pipeline.tokenizer, hand, frames=frames, batch=batch, quick=quick)
+    report({**evaluation_facts(data, 0, quick), "rows": rows}, json, text_table(rows, 3))

@@ -73,6 +73,57 @@ def eval_generation(
     report(facts, json, layout(rows))
 
 
+def eval_wording(
+    *,
+    data: Path,
+    split: str = "release",
+    hand: str = "human",
+    weights: Path | None = None,
+    selection: bool = False,
+    quick: bool = False,
+    seed: int = 0,
+    out: Path | None = None,
+    json: bool = False,
+):
+    """Whether other words mean the same to the generator, and whether it does what is asked for.
+
+    Args:
+        data: Episode store with retargeted motions, from `unihm data import`.
+        split: Which recordings are held out.
+        hand: Whose motions are generated.
+        weights: Generator weights; default: the shipped ones.
+        selection: Measure on the recordings that choices are made on (part `validation`), not on those held out.
+        quick: The same on a few recordings; labelled so.
+        seed: Of the wordings.
+        out: Folder for table.txt, table.csv and table.json.
+        json: Print the rows as JSON.
+    """
+    from unihm.datasets.episode_store import episode_table
+    from unihm.datasets.splits import split as split_ids
+    from unihm.evaluation.cases import TEST_PARTS
+    from unihm.evaluation.tables import text_table, write_tables
+    from unihm.evaluation.trained_on import refuse_trained_on
+    from unihm.evaluation.wording import evaluate_wording
+    from unihm.pipeline import Pipeline
+
+    facts = evaluation_facts(data, seed, quick)
+    pipeline = load_weights(lambda: Pipeline(generator_path=weights))
+    parts = ("validation",) if selection else TEST_PARTS.get(split, ("test",))
+    if not selection:
+        records = episode_table(data)
+        recordings = {record.id: record.recording for record in records}
+        tested = {recordings[name] for part in parts for name in split_ids(split, part, records)}
+        card = getattr(pipeline.generator, "card", None) or {}
+        refuse_trained_on(tested, {"tokenizer": pipeline.tokenizer.card, "generator": card})
+    rows = evaluate_wording(
+        data, split, parts, pipeline.generator, pipeline.tokenizer, hand=hand, seed=seed, count=6 if quick else None
+    )
+    facts = {**facts, "rows": rows}
+    if out is not None:
+        write_tables(facts, out, text=lambda rows: text_table(rows, 2), draw=lambda rows, path: None)
+    report(facts, json, text_table(rows, 2))
+
+
 def _ablations(folder: Path | None, tokenizer: Any) -> dict[str, Any]:
     """Generators that were trained without something, by what that is."""
     from unihm.generation.generator import SHIPPED, load_generator

@@ -75,6 +75,8 @@ def train_generator(
     tokenizer: Path | None = None,
     language: str | None = None,
     without: tuple[str, ...] = (),
+    lora: int | None = None,
+    steps: int | None = None,
     seed: int = 0,
     resume: bool = False,
     json: bool = False,
@@ -90,6 +92,8 @@ def train_generator(
         language: Folder or hub id of a pretrained Qwen3 (qwen3-0.6b), which reads the words with its own embeddings;
             default: the sizes of the preset, from random weights.
         without: Ablations: words, cloud, masking, prior, touching.
+        lora: With --language, rank of adapters that are trained in place of its weights (pip install 'unihm[lora]').
+        steps: Stop after so many steps in all; --resume goes on.
         seed: Seed of everything random.
         resume: Go on from the last checkpoint in OUT.
         json: Print the figures as JSON.
@@ -98,7 +102,7 @@ def train_generator(
 
     done = train(
         data, out, preset=preset, split=split, tokenizer=tokenizer, seed=seed, resume=resume, language=language,
-        without=without,
+        without=without, lora=lora, stop_after=steps,
     )  # fmt: skip
     report(done, json)
 

@@ -53,6 +53,7 @@ GRASP = "grasp_share"
 """Column of `grasps.grasp_share`."""
 _LEAST = 4  # sequences of which halves can be made
 
+_NEAR = 0.5  # temperature at which the best of some motions is nearest to the truth, on the selection recordings
 _QUICK = 4  # sequences of each part; with two hands and two parts under 40 s
 _POSE_CLOUD = "initial pose and object cloud"
 _GIVEN = f"{_POSE_CLOUD}, object path"
@@ -301,12 +302,14 @@ def _add_generated(
     test, seed = table.test, options.seed
     one = _motions(table, generator, tokenizer, seed=seed)
     table.add("generated", _WORDS, _tracks(table, one), reads_words=True, motions=one)
-    drawn = [
-        _tracks(table, _motions(table, generator, tokenizer, seed=seed, sample=sample, temperature=1.0))
-        for sample in range(options.samples)
-    ]
-    of_each = [[track for (track,) in of_one] for of_one in zip(*drawn, strict=True)]
-    table.add("generated, drawn", _WORDS, of_each, reads_words=True, best=True)
+    for temperature in (1.0, _NEAR):
+        drawn = [
+            _tracks(table, _motions(table, generator, tokenizer, seed=seed, sample=sample, temperature=temperature))
+            for sample in range(options.samples)
+        ]
+        of_each = [[track for (track,) in of_one] for of_one in zip(*drawn, strict=True)]
+        name = "generated, drawn" + ("" if temperature == 1 else f" at {temperature:g}")
+        table.add(name, _WORDS, of_each, reads_words=True, best=True)
     blind = _motions(table, generator, tokenizer, seed=seed, with_path=False)
     table.add("generated without path", _WORDS_NO_PATH, _tracks(table, blind), reads_words=True, motions=blind)
     if not options.refined:

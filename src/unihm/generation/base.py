@@ -57,6 +57,12 @@ class GenerationRequest:
         for name in ("object_points_canonical", "T_world_canonical", "T_canonical_palm0", "qpos0"):
             if not np.isfinite(getattr(self, name)).all():
                 raise ValueError(f"{name} holds NaN or infinite values.")
+        if self.view_canonical is not None and not np.isfinite(self.view_canonical).all():
+            raise ValueError("view_canonical holds NaN or infinite values.")
+        if self.lift_frame is not None and self.lift_frame < 0:
+            raise ValueError(
+                f"lift_frame is {self.lift_frame}, expected at least 0, or None where the path is left out."
+            )
         if len(self.object_points_canonical) == 0:
             raise ValueError("The object cloud is empty.")
         if len(self.T_world_canonical) == 0:

@@ -22,7 +22,7 @@ from unihm.generation.code_head import Pointed, draw, rest_of
 from unihm.generation.conditions import Conditions
 from unihm.generation.plan_codes import AXES, RANGES
 from unihm.generation.qwen3 import MotionQwen3
-from unihm.generation.touching import TipsOf, Touch, touching
+from unihm.generation.touching import Asked, Person, Touch, touching
 from unihm.tokenizer.hand_chart import LatentPose, join
 from unihm.tokenizer.predictive import Decoded, PredictiveCodec
 
@@ -36,7 +36,8 @@ class Sampling:
     way: Way = "single"
     """What the network knows of the motion when it points."""
     temperature: float = 0.0
-    """Of the plan: 1 draws it as learned, 0 leaves it open, which gives the motion in the middle."""
+    """Of the plan: 1 draws it as learned, 0 leaves it open, which gives the motion in the middle. Between them the
+    likelier codes are drawn more often, and the plan counts by so much."""
     code_temperature: float = 0.0
     """Of the motion's codes: 0 takes those of the motion that the head names, 1 draws as learned."""
     top_k: int | None = None
@@ -56,7 +57,7 @@ def write_codes(
     conditions: Conditions,
     sampling: Sampling,
     rng: torch.Generator,
-    tips_of: TipsOf | None = None,
+    person: Person | None = None,
 ) -> tuple[Int[Tensor, "B N L"], LatentPose]:
     """Codes of a batch of motions, and the poses (B, N, C) that they stand for.
 
@@ -66,7 +67,7 @@ def write_codes(
         conditions: What to generate from.
         sampling: How.
         rng: Source of the noise.
-        tips_of: The person's fingertips; without them nothing is done for touching.
+        person: The hand whose poses the codes tell; without it nothing is done for touching and for the asked side.
     """
     guess = network.guess_of(conditions)
     steps = None
@@ -81,11 +82,14 @@ def write_codes(
                 steps.plan(plan[:, axis])
     writing = _Writing(network, codec, len(conditions), sampling, rng)
     drawn = sampling.temperature > 0
-    here = network.planned(conditions, guess, plan) if drawn else guess
-    if tips_of is not None:
+    here = network.planned(conditions, guess, plan, sampling.temperature) if drawn else guess
+    if person is not None:
         c = network.seen(conditions)
         carried = c.path_given & c.cloud_given & (c.lift < c.lengths)
-        told = touching(here.told, c.start, c.points, carried, network.plan, tips_of, sampling.touch, drawn=drawn)
+        told = touching(
+            here.told, c.start, c.points, carried, network.plan, person.tips, sampling.touch, drawn=drawn,
+            asked=Asked(side=network.asked_side(c), wrist_palm=person.wrist_palm),
+        )  # fmt: skip
         here = replace(here, told=told)
     origin = network.origin(conditions, here)
     if sampling.way == "autoregressive":

@@ -19,9 +19,9 @@ from unihm.generation.conditions import Conditions
 from unihm.generation.decoding import Sampling, write_codes
 from unihm.generation.qwen3 import GeneratorConfig, MotionQwen3
 from unihm.generation.text_encoder import load_text_encoder
-from unihm.generation.touching import TipsOf, Touch
+from unihm.generation.touching import Person, Touch
 from unihm.hands.hand import load_hand
-from unihm.kinematics.keypoints import TIPS
+from unihm.kinematics.keypoints import TIPS, WRIST
 from unihm.registry import unknown_name
 from unihm.schema.weights import assign, read_weights, write_weights
 from unihm.tokenizer.hand_chart import LatentPose, join
@@ -65,7 +65,7 @@ class Qwen3Generator:
         self.tokenizer = tokenizer
         self.reader = reader
         self.sampling = sampling or Sampling()
-        self.fingertips = fingertips(tokenizer)
+        self.person = person_of(tokenizer)
         self.card = dict(card or {})
 
     @property
@@ -93,7 +93,7 @@ class Qwen3Generator:
         sampling = sampling_of(self.sampling, first.temperature, first.top_k, first.top_p)
         conditions = self.conditions(requests)
         rng = torch.Generator().manual_seed(first.seed)
-        codes, _ = write_codes(self.network, self.tokenizer.unified.codec, conditions, sampling, rng, self.fingertips)
+        codes, _ = write_codes(self.network, self.tokenizer.unified.codec, conditions, sampling, rng, self.person)
         size = self.tokenizer.frames_per_chunk
         return [
             row[: -(-len(request.T_world_canonical) // size)].numpy()
@@ -107,11 +107,12 @@ class Qwen3Generator:
         size = self.tokenizer.frames_per_chunk
         lengths = [len(request.T_world_canonical) for request in requests]
         frame = np.arange(-(-max(lengths) // size) * size)
-        paths = [
-            request.T_world_canonical[frame.clip(max=length - 1)]
-            for request, length in zip(requests, lengths, strict=True)
-        ]
         given = [request.lift_frame is not None for request in requests]
+        # Without a path the object is where it is first, whatever follows.
+        paths = [
+            request.T_world_canonical[frame.clip(max=length - 1 if known else 0)]
+            for request, length, known in zip(requests, lengths, given, strict=True)
+        ]
         return Conditions(
             words=words,
             words_mask=words_mask,
@@ -206,8 +207,8 @@ def read_sampling(values: Mapping[str, Any]) -> Sampling:
     return Sampling(**{**values, "touch": touch})
 
 
-def fingertips(tokenizer: Tokenizer) -> TipsOf:
-    """The fingertips of the hand whose poses the codes tell, in the canonical frame."""
+def person_of(tokenizer: Tokenizer) -> Person:
+    """The hand whose poses the codes tell."""
     name = tokenizer.unified.config.reference_hand
     features, chart, hand = tokenizer.features(name), tokenizer.unified.chart(name), load_hand(name)
 
@@ -217,7 +218,8 @@ def fingertips(tokenizer: Tokenizer) -> TipsOf:
         points = hand.keypoints(torch.clamp(qpos, lower, upper).double())[..., list(TIPS), :].to(qpos)
         return points @ T_canonical_palm[..., :3, :3].mT + T_canonical_palm[..., None, :3, 3]
 
-    return tips
+    wrist = hand.keypoints(hand.rest_qpos.double())[WRIST].float()
+    return Person(tips=tips, wrist_palm=wrist)
 
 
 def sampling_of(own: Sampling, temperature: float | None, top_k: int | None, top_p: float | None) -> Sampling:

@@ -31,8 +31,8 @@ from unihm.tokenizer.hand_chart import LatentPose
 
 KNOTS = 33
 """Moments at which a motion is told, evenly over the phases 0 to 2; finer grids change nothing."""
-LIFTED = 14
-"""The first knot of the second part: a hand closes shortly before the object leaves its rest."""
+PARTS = (slice(0, 7), slice(7, 14), slice(14, 24), slice(24, KNOTS))
+"""Parts of a motion with weights of their own; a hand closes shortly before the object leaves its rest (knot 16)."""
 PALM = 3 + 9
 _FARTHEST = 4.0  # standard deviations to which inputs are cut: a linear part must not run off along an odd path
 
@@ -47,15 +47,13 @@ class Group:
 
 
 def groups(latent: int) -> tuple[Group, ...]:
-    """Palm and axes before and after the lift, and the fingers."""
-    before, after, all_knots = slice(0, LIFTED), slice(LIFTED, KNOTS), slice(0, KNOTS)
-    return (
-        Group("palm_before", before, slice(0, 3)),
-        Group("palm_after", after, slice(0, 3)),
-        Group("axes_before", before, slice(3, PALM)),
-        Group("axes_after", after, slice(3, PALM)),
-        Group("fingers", all_knots, slice(PALM, PALM + latent)),
-    )
+    """Palm and axes in each part of the motion, and the fingers."""
+    parts = [
+        Group(f"{name}_{number}", knots, values)
+        for number, knots in enumerate(PARTS)
+        for name, values in (("palm", slice(0, 3)), ("axes", slice(3, PALM)))
+    ]
+    return (*parts, Group("fingers", slice(0, KNOTS), slice(PALM, PALM + latent)))
 
 
 class GroupKernel(nn.Module):
@@ -171,14 +169,12 @@ class MotionPrior(nn.Module):
         return y
 
     def told(self, x: Float[Tensor, "B X"], latent: int) -> Float[Tensor, "B K v"]:
-        """The motion that goes with inputs, as `told` tells it; the initial pose held where nothing is fitted.
+        """The motion that goes with inputs, as `told` tells it; only of a fitted prior.
 
         Args:
             x: From `inputs`.
             latent: m.
         """
-        if not self.fitted:
-            return x.new_zeros(len(x), KNOTS, PALM + latent)
         return self.assemble({name: self._kernel_of(name)(k) for name, k in self.kernel_rows(x).items()}, latent)
 
     def _kernel_of(self, name: str) -> GroupKernel:
@@ -199,6 +195,13 @@ def told(poses: LatentPose, phase: Float[Tensor, "B T"], lengths: Int[Tensor, " 
     knots = torch.linspace(0, 2, KNOTS).to(values)
     place = _inverse(phase, knots, lengths)
     return _between(values, place) - _fading(values[:, 0], knots.expand(len(values), -1))
+
+
+def held(start: LatentPose) -> Float[Tensor, "B K v"]:
+    """The initial pose (B,), held, as a prior tells it."""
+    first = torch.cat([start.t, start.R.flatten(-2), start.fingers], dim=-1)
+    knots = torch.linspace(0, 2, KNOTS).to(first).expand(len(first), -1)
+    return first[:, None] - _fading(first, knots)
 
 
 def poses_of(y: Float[Tensor, "B K v"], start: LatentPose, phase: Float[Tensor, "B T"]) -> LatentPose:

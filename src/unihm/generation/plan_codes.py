@@ -67,7 +67,10 @@ class PlanCodes(nn.Module):
         codes = self.encode(missed)
         for k in range(RANGES):
             chosen = (codes == k).to(value)
-            self.centres[:, k] = (value * chosen).sum(0) / chosen.sum(0).clamp(min=1)
+            # With fewer motions than ranges some hold none; these stand for their lower edge.
+            edge = self.edges[:, max(k - 1, 0)]
+            mean = (value * chosen).sum(0) / chosen.sum(0).clamp(min=1)
+            self.centres[:, k] = torch.where(chosen.sum(0) > 0, mean, edge)
 
     def coordinates(self, missed: Float[Tensor, "B K v"]) -> Float[Tensor, "B A"]:
         """Along the axes, mm of keypoints over the whole motion."""

@@ -22,7 +22,7 @@ from unihm.geometry.lie import inverse, so3_log
 
 WITH_PATH = (
     "palm", "axes", "fingers", "box", "silhouette", "height", "side", "grip", "timing", "path", "turn",
-    "palm_axes_seen", "palm_seen", "first_steps", "first_turns",
+    "palm_axes_seen", "palm_seen", "first_steps", "first_turns", "pivots",
 )  # fmt: skip
 """Blocks that are used where the object's path is given."""
 WITHOUT_PATH = (
@@ -33,6 +33,9 @@ WITHOUT_PATH = (
 _MOMENTS = torch.linspace(0, 2, 17)[1:]  # phase 0 is the identity by construction
 _CARRY = torch.tensor([1.1, 1.25, 1.5, 1.75, 2.0])
 _AFTER = torch.tensor([-4, 0, 2, 4, 6, 8, 12, 16, 20, 26, 32])  # frames from the lift on: how the object comes off
+_CARRIED = torch.linspace(1, 2, 17)
+_WINDOWS = ((0, 7), (3, 13), (0, 17))  # of these moments
+_STILL, _STEADY = 0.036, 0.064  # against paths without a turn, whose pivot is anywhere
 _DIRECTIONS = 64
 
 
@@ -42,7 +45,8 @@ def sizes(names: Sequence[str], latent: int) -> Mapping[str, int]:
     known = {
         "palm": 3, "axes": 9, "fingers": latent, "box": 6, "silhouette": _DIRECTIONS, "height": 2, "side": 3,
         "grip": len(SLOTS["grip"]), "timing": 3, "path": 3 * moments, "turn": 6 * moments, "palm_axes_seen": 9 * carry,
-        "palm_seen": 3 * carry, "first_steps": 3 * after, "first_turns": 3 * after, "length": 1, "travel": 3,
+        "palm_seen": 3 * carry, "first_steps": 3 * after, "first_turns": 3 * after, "pivots": 6 * len(_WINDOWS),
+        "length": 1, "travel": 3,
         "rise": len(SLOTS["height"]), "speed": len(SLOTS["speed"]),
     }  # fmt: skip
     return {name: known[name] for name in names}
@@ -82,6 +86,7 @@ def blocks(c: Conditions, asked: Float[Tensor, "B s"]) -> Mapping[str, Float[Ten
         "palm_seen": seen.flatten(1),
         "first_steps": first[..., :3, 3].flatten(1),
         "first_turns": so3_log(first[..., :3, :3]).flatten(1),
+        "pivots": _pivots(_poses(path, frame_at(_CARRIED, c.lengths, c.lift).round().long())),
         "length": seconds[:, 1:2],
         "travel": direction(asked, "travel", c.view),
         "rise": asked[:, place("height")],
@@ -91,6 +96,23 @@ def blocks(c: Conditions, asked: Float[Tensor, "B s"]) -> Mapping[str, Float[Ten
 
 def _poses(path: Float[Tensor, "B T 4 4"], frames: Int[Tensor, "B K"]) -> Float[Tensor, "B K 4 4"]:
     return path[torch.arange(len(path))[:, None], frames]
+
+
+def _pivots(path: Float[Tensor, "B K 4 4"]) -> Float[Tensor, "B p"]:
+    """Points of the object that move least, and that are accelerated least, over parts of the path: near the wrist.
+
+    The point p of the object is at ``R_k p + t_k``; the sum of its squared steps is least at
+    ``p = -(sum dR' dR + s I)^-1 sum dR' dt``.
+    """
+    found = []
+    for first, last in _WINDOWS:
+        part = path[:, first:last]
+        for order, small in ((1, _STILL), (2, _STEADY)):
+            step = torch.diff(part, n=order, dim=1)
+            dR, dt = step[..., :3, :3].flatten(1, 2), step[..., :3, 3].flatten(1)
+            square = dR.mT @ dR + small * torch.eye(3, device=dR.device)
+            found.append(-torch.linalg.solve(square, (dR.mT @ dt[..., None])[..., 0]))
+    return torch.cat(found, dim=1)
 
 
 def _sphere(count: int) -> Float[Tensor, "n 3"]:

@@ -27,7 +27,7 @@ from unihm.generation.asked import SIZE, InstructionReader, direction
 from unihm.generation.code_head import CodeHead, Pointed
 from unihm.generation.committee import Committee
 from unihm.generation.conditions import Conditions, lift_phase
-from unihm.generation.motion_prior import MotionPrior, poses_of
+from unihm.generation.motion_prior import MotionPrior, held, poses_of
 from unihm.generation.plan_codes import AXES, RANGES, PlanCodes
 from unihm.generation.point_encoder import METRE, PointNet
 from unihm.generation.prior_features import WITH_PATH, WITHOUT_PATH, blocks, sizes
@@ -179,6 +179,13 @@ class MotionQwen3(nn.Module):
     def _drop(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         return self.dropout(output)
 
+    def train(self, mode: bool = True) -> MotionQwen3:
+        """Training mode, but for the parts that are trained before: they say the same each time."""
+        super().train(mode)
+        for part in (self.reader, self.committees):
+            part.eval()
+        return self
+
     def chunks(self, conditions: Conditions) -> int:
         """N, chunks of the longest motion."""
         return conditions.T_world_canonical.shape[1] // self.frames_per_chunk
@@ -206,7 +213,7 @@ class MotionQwen3(nn.Module):
         latent = c.start.fingers.shape[-1]
         inputs = self.prior.inputs(told), self.prior_without_path.inputs(told)
         told_by = [
-            committee(x, prior.told(x, latent))
+            committee(x, prior.told(x, latent)) if prior.fitted else held(c.start)
             for prior, committee, x in zip(self.priors, self.committees, inputs, strict=True)
         ]
         return Guess(inputs=inputs, told=torch.where(c.path_given[:, None, None], *told_by))
@@ -216,11 +223,16 @@ class MotionQwen3(nn.Module):
         """With the path, and without it."""
         return self.prior, self.prior_without_path
 
-    def planned(self, conditions: Conditions, guess: Guess, plan: Int[Tensor, "B A"]) -> Guess:
-        """The guess with its plan."""
+    def asked_side(self, conditions: Conditions) -> Float[Tensor, "B 3"]:
+        """From where the words want the hand to come, in the canonical frame; as long as that is sure."""
+        c = self.seen(conditions)
+        return direction(self.reader(c.words, c.words_mask), "approach", c.view)
+
+    def planned(self, conditions: Conditions, guess: Guess, plan: Int[Tensor, "B A"], share: float = 1.0) -> Guess:
+        """The guess with its plan, or with a share of what the plan adds."""
         given = conditions.path_given[:, None, None]
         added = torch.where(given, self.plan.decode(plan), self.plan_without_path.decode(plan))
-        return replace(guess, told=guess.told + added)
+        return replace(guess, told=guess.told + share * added)
 
     def origin(self, conditions: Conditions, guess: Guess) -> LatentPose:
         """The guess as poses (B, N, C), from which the head points on."""

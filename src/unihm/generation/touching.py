@@ -1,4 +1,4 @@
-"""Where the fingers must touch: the guess and its plan, moved as little as need be until the tips are at the object.
+"""What else is known of the motion: the guess and its plan, moved as little as need be until it is so.
 
 What the guess misses is spread along the plan's axes as recorded motions are (`plan_codes`). That a hand which carries
 an object touches it is one more thing known of the motion, so the plan z is the likeliest given that (Gauss-Newton):
@@ -27,6 +27,9 @@ from unihm.generation.motion_prior import poses_of
 from unihm.generation.plan_codes import PlanCodes
 from unihm.tokenizer.hand_chart import LatentPose
 
+_STEEP = 3.0**0.5  # tangent of 60 degrees
+_ARRIVED = (0.85, 1.0)  # phases; recorded hands touch at 0.85, in the median
+
 TipsOf = Callable[[LatentPose], Float[Tensor, "*batch 5 3"]]
 """Fingertips of the person's hand in the canonical frame, m."""
 
@@ -42,16 +45,40 @@ class Touch:
     """Of the whole; 0 leaves motions as they are."""
     sigma: float = 0.007
     """m; how far from the object a tip that touches may be, beyond `reach`."""
-    reach: float = 0.008
-    """m; recorded tips that hold are so far from the cloud, in the median."""
+    reach: float = 0.005
+    """m; recorded tips that hold are 8 mm from the cloud, in the median. A little nearer, so that more of them touch."""
     lets_go: float = 0.03
     """m; a finger that is farther than this is let go more and more."""
     fingers: tuple[float, ...] = (1.0, 0.8, 0.7, 0.5, 0.3)
     """Weights w: the thumb always holds, the little finger in half of the recordings."""
-    iterations: int = 5
+    iterations: int = 8
     """Gauss-Newton steps."""
-    drawn: float = 0.5
+    drawn: float = 0.8
     """tau where the plan is drawn; 1 where it is open."""
+    side_sigma: float = 0.01
+    """m; how far the wrist may be outside of the side that the words ask for."""
+    side_margin: float = 0.015
+    """m; how far inside of it the wrist shall be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Person:
+    """The hand whose poses the codes tell."""
+
+    tips: TipsOf
+    """Its fingertips."""
+    wrist_palm: Float[Tensor, " 3"]
+    """Its wrist in the palm's frame, m."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """From where the words want the hand to come."""
+
+    side: Float[Tensor, "B 3"]
+    """Direction in the canonical frame, as long as it is sure: `asked.direction`."""
+    wrist_palm: Float[Tensor, " 3"]
+    """The person's wrist in the palm's frame, m."""
 
 
 @torch.no_grad()
@@ -65,8 +92,9 @@ def touching(
     touch: Touch,
     *,
     drawn: bool,
+    asked: Asked | None = None,
 ) -> Float[Tensor, "B K v"]:
-    """What is told, moved along the plan's axes so that the fingers touch.
+    """What is told, moved along the plan's axes so that the fingers touch and the hand comes from where it is asked to.
 
     Args:
         told: The guess with its plan.
@@ -77,6 +105,7 @@ def touching(
         tips_of: The person's hand.
         touch: Settings.
         drawn: Whether `told` has a drawn plan in it.
+        asked: From where the hand shall come; None leaves that open.
     """
     rows = torch.nonzero(carried).flatten()
     if touch.weight == 0 or not len(rows):
@@ -84,31 +113,67 @@ def touching(
     y, start, points = told[rows], start[rows], points[rows]
     spread = plan.centres.std(dim=1)
     axes = (spread[:, None] * plan.axes[1]).unflatten(1, told.shape[1:])
-    phase = torch.tensor(_MOMENTS).to(told)
+    phase = torch.tensor(_MOMENTS + _ARRIVED).to(told)
+    touches = len(_MOMENTS)
+    side = None if asked is None else asked.side[rows]
     weight = torch.tensor(touch.fingers).to(told).sqrt() * touch.weight**0.5 / touch.sigma
     tau = touch.drawn if drawn else 1.0
     z = y.new_zeros(len(y), len(axes))
 
     def far(z_BCA: Float[Tensor, "B C A"]) -> Float[Tensor, "B C r"]:
-        """How far tips are beyond reach, m, for several plans of each motion."""
+        """How far tips are beyond reach and the wrist outside of the asked side, m, for several plans of a motion."""
         many = z_BCA.shape[1]
         moved = y[:, None] + torch.tensordot(z_BCA, axes, 1)
         first = start.map(lambda part: part.repeat_interleave(many, dim=0))
         pose = poses_of(moved.flatten(0, 1), first, phase.expand(len(y) * many, -1))
-        tips = tips_of(pose).unflatten(0, (len(y), many))
+        tips = tips_of(pose[:, :touches]).unflatten(0, (len(y), many))
         distance = torch.cdist(tips.flatten(1, 3), points).amin(-1).unflatten(1, tips.shape[1:4])
-        return (distance - touch.reach).clamp(min=0).flatten(2)
+        beyond = (distance - touch.reach).clamp(min=0).flatten(2)
+        if asked is None or side is None:
+            return beyond
+        wrist = (pose.t + pose.R @ asked.wrist_palm)[:, touches:].unflatten(0, (len(y), many))
+        reach = wrist - points.mean(dim=1)[:, None, None]
+        return torch.cat([beyond, _outside(reach, side, touch.side_margin).flatten(2)], dim=-1)
 
     steps = torch.cat([torch.zeros(1, len(axes)), _STEP * torch.eye(len(axes))]).to(told)
-    weights = weight.repeat(len(_MOMENTS)) / len(_MOMENTS) ** 0.5
+    weights = (weight.repeat(touches) / touches**0.5).expand(len(y), -1)
+    lets_go = torch.full_like(weights, touch.lets_go)
+    if side is not None:
+        sure = side.norm(dim=-1, keepdim=True)
+        sure = torch.where(sure > 0.5, sure / touch.side_sigma, 0.0).expand(-1, 3 * len(_ARRIVED))
+        weights = torch.cat([weights, sure], dim=1)
+        lets_go = torch.cat([lets_go, torch.full_like(sure, torch.inf)], dim=1)  # what is asked for is not let go
     for _ in range(touch.iterations):
         d = far(z[:, None] + steps)
         here, J = d[:, 0], ((d[:, 1:] - d[:, :1]) / _STEP).mT
         # Geman and McClure: the square divided by (1 + square), as a weight on the square.
-        let_go = weights / (1 + (here / touch.lets_go).square())
+        let_go = weights / (1 + (here / lets_go).square())
         J, r = J * let_go[..., None], here * let_go
         H = J.mT @ J + torch.eye(len(axes)).to(told) / tau**2
         z = z - torch.linalg.solve(H, (J.mT @ r[..., None])[..., 0] + z / tau**2)
     moved = told.clone()
     moved[rows] = y + torch.tensordot(z, axes, 1)
     return moved
+
+
+def _outside(reach: Float[Tensor, "B C k 3"], side: Float[Tensor, "B 3"], margin: float) -> Float[Tensor, "B C k 3"]:
+    """How far a wrist is outside of the sector that is asked for, m: to either side, and in height.
+
+    Args:
+        reach: From the object's middle to the wrist.
+        side: Direction that is asked for: horizontal, or up.
+        margin: How far inside it shall be.
+    """
+    up = (side[:, 2] > side[:, :2].norm(dim=-1))[:, None, None]
+    way = torch.nn.functional.normalize(side[:, None, None, :2], dim=-1)
+    flat, height = reach[..., :2], reach[..., 2]
+    along = (flat * way).sum(-1)
+    across = flat[..., 0] * way[..., 1] - flat[..., 1] * way[..., 0]
+    never = torch.full_like(height, -torch.inf)
+    beyond = [
+        torch.where(up, _STEEP * flat.norm(dim=-1) - height, across - along),
+        # Two rows instead of an absolute value, whose kink the differences would swing about.
+        torch.where(up, never, -across - along),
+        torch.where(up, never, height - _STEEP * along),
+    ]
+    return (torch.stack(beyond, dim=-1) + margin).clamp(min=0)

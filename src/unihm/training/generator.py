@@ -20,7 +20,7 @@ from unihm.datasets.splits import split as split_ids
 from unihm.generation.committee import Committee
 from unihm.generation.conditions import Conditions
 from unihm.generation.decoding import Sampling, write_codes
-from unihm.generation.generator import SHIPPED, Qwen3Generator, Reader, fingertips, load_generator, new_network
+from unihm.generation.generator import SHIPPED, Qwen3Generator, Reader, load_generator, new_network, person_of
 from unihm.generation.language import OwnWords, config_of, load_language_generator, load_qwen3, save_words
 from unihm.generation.mask_schedule import MaskSchedule, draw_given
 from unihm.generation.motion_prior import PALM, told
@@ -39,6 +39,7 @@ from unihm.training.calibration import Guessed, calibrate
 from unihm.training.committee import CommitteeTraining, train_committee
 from unihm.training.generator_data import Batch, ConditionedMotions, Variation
 from unihm.training.loop import LoopConfig, fit
+from unihm.training.lora import adapted, merged
 from unihm.training.presets import choose
 from unihm.training.prior_fitting import PriorExamples, PriorFitting, fit_prior
 from unihm.training.reading import ReadingTraining, train_reader
@@ -46,6 +47,7 @@ from unihm.training.teacher import code_entropy, teacher_codes
 from unihm.training.tokenizer import LICENCE, begin_with_motions, load_motions
 
 _log = logging.getLogger(__name__)
+_READ = 64  # sentences that are read together
 _PER_NUMBER = 30.0  # numbers of a frame: makes the distance one of keypoints, root mean square
 
 
@@ -164,6 +166,8 @@ def train_generator(
     tokenizer: str | Path | Tokenizer | None = None,
     language: str | Path | None = None,
     without: Sequence[str] = (),
+    lora: int | None = None,
+    stop_after: int | None = None,
 ) -> dict[str, Any]:
     """Train on the train part of a split; the validation part chooses the epoch that is kept.
 
@@ -178,6 +182,8 @@ def train_generator(
         language: Folder or hub id of a pretrained Qwen3 to train with its own words (`qwen3-0.6b`); None trains
             the sizes of the preset from random weights.
         without: What is left out, of `ABLATIONS`.
+        lora: Rank of adapters on the pretrained Qwen3, whose own weights then stay as they are; None trains them.
+        stop_after: Stop after so many steps in all and leave a checkpoint to resume from.
 
     Returns:
         Where the weights are, their fingerprint, and the figures on the validation part.
@@ -188,7 +194,7 @@ def train_generator(
     """
     name = preset if isinstance(preset, str) else "custom"
     config = choose(GENERATOR, preset) if isinstance(preset, str) else preset
-    config = ablated(replace(config, loop=replace(config.loop, seed=seed), without=tuple(without)))
+    config = ablated(replace(config, loop=replace(config.loop, seed=seed), without=tuple(without) or config.without))
     tokenizer = tokenizer if isinstance(tokenizer, Tokenizer) else load_tokenizer(tokenizer)
     data, out = Path(data), Path(out)
     records = episode_table(data)
@@ -211,6 +217,9 @@ def train_generator(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = new_network(config.generator, tokenizer, body)
+    if lora is not None and language is None:
+        raise ValueError("--lora adapts a pretrained language model; it goes with --language.")
+    tuner = None if lora is None else adapted(network.body, lora)
     train_reader(network.reader, reader, config.reading, seed)
     task = GeneratorTask(tokenizer, reader, sets["train"], config)
     task.fit_priors(network)
@@ -225,7 +234,10 @@ def train_generator(
         resume=resume,
         on_epoch_end=validation(sets.get("validation"), tokenizer, reader, config),
         title="generator",
+        stop_after=stop_after,
     )
+    if tuner is not None:
+        network.body = merged(tuner)
     recordings = {record.id: record.recording for record in records}
     card = {
         "licence": LICENCE,
@@ -278,6 +290,11 @@ class GeneratorTask:
         self.config = config
         self.steps_per_epoch = -(-len(motions) // config.batch_size)
         self.texts = wordings(motions, config.wordings, config.loop.seed)
+        # Read once, always in the same batches: states depend on the batch in the last digit, and a resumed run reads
+        # in another order.
+        every = [text for texts in self.texts for text in texts]
+        for part in range(0, len(every), _READ):
+            reader(every[part : part + _READ])
         self._ratio = 1.0
         self._left_out: Mapping[bool, Callable[[Tensor, Tensor], Tensor]] | None = None
         tokenizer.model.requires_grad_(False)
@@ -533,7 +550,7 @@ def motion_errors(
         texts = [motions.episodes[int(i)].instructions[0] for i in part]
         conditions = conditions_of(batch, texts, tokenizer, reader)
         codec, how = tokenizer.unified.codec, sampling or Sampling()
-        _, poses = write_codes(network, codec, conditions, how, rng, fingertips(tokenizer))
+        _, poses = write_codes(network, codec, conditions, how, rng, person_of(tokenizer))
         decoded = tokenizer.unified.chart(name).decode(poses.map(lambda part: part.flatten(1, 2)))
         rows.append(_errors(decoded, batch, model, tokenizer))
     mpjpe, fpl, fol = torch.cat(rows).mean(dim=0).tolist()
