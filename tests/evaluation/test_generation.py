@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from unihm.datasets.episode_store import read_episodes, write_episodes
+from unihm.datasets.instructions import episode_facts, names_of
 from unihm.datasets.motion_store import attach, read_motions, write_motions
-from unihm.evaluation import generation
+from unihm.evaluation import generation, wording
 from unihm.evaluation.cases import case_of, generate_motions, track_of
 from unihm.evaluation.generation import GenerationOptions, evaluate_generation
+from unihm.evaluation.generation_bench import bench_generation
 from unihm.evaluation.generation_tables import layout
 from unihm.evaluation.grasps import grasp_share
 from unihm.evaluation.motion_metrics import Track
@@ -18,6 +20,7 @@ from unihm.evaluation.motion_text.encoder import AXES, MetricEncoder
 from unihm.evaluation.motion_text.network import MotionTextNetwork, NetworkConfig
 from unihm.evaluation.references import Given, without_path
 from unihm.evaluation.trained_on import refuse_trained_on
+from unihm.evaluation.wording import evaluate_wording
 from unihm.hands.hand import load_hand
 from unihm.kinematics.keypoints import WRIST, palm_frame
 from unihm.schema.episode import Episode
@@ -372,6 +375,50 @@ def test_wrong_names_are_refused(evaluate, store, made_codes):
         evaluate(HANDS, oracle, samples=0)
     with pytest.raises(ValueError, match="not a unihm data set"):
         evaluate(HANDS, oracle, data=store / "nowhere")
+
+
+def test_other_words_change_nothing_for_one_that_does_not_listen(store, tokenizer, made_codes):
+    oracle = _Oracle(made_codes)
+    rows = evaluate_wording(store, "release", ("seen",), oracle, tokenizer, hand="shadow")
+    words = {row["method"]: row for row in rows if "wording" in row["method"] or "synonym" in row["method"]}
+    assert len(words) == 4
+    for row in words.values():
+        assert (row["n"], row["change_mm"], row["apart_mm"]) == (4, 0, 0)
+    assert words["training wording"]["mpjpe_mm"] > 0
+    said = [request.instruction for request in oracle.requests[:16]]
+    assert len(set(said)) == 16  # four wordings of four recordings
+    assert not any("box" in text for text in said[12:])
+    with pytest.raises(ValueError, match="holds no recording of part 'test' of split 's1'"):
+        evaluate_wording(store, "s1", ("test",), oracle, tokenizer, hand="shadow")
+
+
+def test_a_side_is_followed_where_the_hand_comes_from_it(store):
+    episode = read_episodes(store)[3]
+    hand = load_hand("human")
+    case = case_of(episode, read_motions(store, "human", [episode.id])[episode.id], hand)
+    side = wording._value("approach", episode_facts(episode, names_of(episode)))
+    others = {"front", "behind", "left", "right", "above"} - {side}
+    done = wording._done("approach", [case] * 5, [case.motion] * 5, [side, *sorted(others)], hand)
+    assert done == [True, False, False, False, False]
+
+
+def test_the_bench_times_one_motion_and_many(store, tokenizer):
+    class Still:
+        def generate_all(self, requests):
+            self.asked = [len(r.T_world_canonical) for r in requests]
+            size, levels = tokenizer.frames_per_chunk, tokenizer.levels
+            return [np.zeros((-(-length // size), levels), dtype=np.int64) for length in self.asked]
+
+        def generate(self, request):
+            return self.generate_all([request])[0]
+
+    still = Still()
+    rows = bench_generation(store, still, tokenizer, ["shadow"], frames=20, batch=5, quick=True)
+    assert [(r["method"], r["motions"]) for r in rows] == [
+        (way, count) for way in ("plan left open", "plan drawn") for count in (1, 5)
+    ]
+    assert still.asked == [20] * 5
+    assert all(0 < r["seconds_median"] <= r["seconds_max"] for r in rows)
 
 
 def test_refinement_in_processes_is_refinement_here(store, tokenizer, made_codes):

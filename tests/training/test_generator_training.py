@@ -165,7 +165,7 @@ def test_two_motions_are_learned_by_heart(tokenizer, tmp_path, with_path, attent
     losses = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert losses[-1]["entropy"] < 0.75 * losses[0]["entropy"]
     assert losses[-1]["distance_mm"] < 0.15 * losses[0]["distance_mm"]
-    # Most codes of both motions come back (one in 16 by chance), so what is generated is what was tokenised.
+    # Far more codes of both motions come back than by chance (one in 16): what is generated is what was tokenised.
     rng = torch.Generator().manual_seed(0)
     batch = motions.batch(torch.arange(2), HANDS[0], config.variation, rng)
     truth = tokenizer.unified.codec.encode(poses_of_batch(batch, tokenizer), tokenizer.levels)
