@@ -46,7 +46,7 @@ class Touch:
     sigma: float = 0.007
     """m; how far from the object a tip that touches may be, beyond `reach`."""
     reach: float = 0.005
-    """m; recorded tips that hold are 8 mm from the cloud, in the median. A little nearer, so that more of them touch."""
+    """m; recorded tips that hold are 8 mm from the cloud, in the median. A little nearer, so that more touch."""
     lets_go: float = 0.03
     """m; a finger that is farther than this is let go more and more."""
     fingers: tuple[float, ...] = (1.0, 0.8, 0.7, 0.5, 0.3)
