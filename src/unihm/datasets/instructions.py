@@ -73,6 +73,11 @@ class EpisodeFacts:
     """Whether the object lies on the table at the start, and not on something else."""
 
 
+def speed_of(facts: EpisodeFacts) -> str:
+    """What the object's speed is called: ``slow``, ``middle`` or ``fast``."""
+    return next(name for name, limit in _SPEEDS.items() if facts.speed < limit)
+
+
 def names_of(episode: Episode) -> ObjectNames:
     """What people call the object of an episode: by its own name, else by the category that the reader states."""
     category = episode.attributes.get("category")
@@ -217,7 +222,7 @@ def _usable(
 def _filling(facts: EpisodeFacts, held_out: bool) -> dict[str, tuple[str, ...]]:
     """Phrases that are true of the episode, by the slot of a form that they may fill."""
     height = phrases.HEIGHT[held_out][next(name for name, limit in _HEIGHTS.items() if facts.height < limit)]
-    speed = phrases.SPEED[held_out][next(name for name, limit in _SPEEDS.items() if facts.speed < limit)]
+    speed = phrases.SPEED[held_out][speed_of(facts)]
     filling = {
         "approach": phrases.APPROACH[held_out][facts.approach],
         "travel": phrases.TRAVEL[held_out][facts.travel],

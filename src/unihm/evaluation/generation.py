@@ -160,9 +160,9 @@ def evaluate_generation(
                     know = without_path if given == _POSE_CLOUD else (lambda known: known)
                     table.add(method, given, [[reference.predict(know(c.given))] for c in test])
                 _add_bounds(table, tokenizer)
-                for name, other in (ablations or {}).items():
+                for what, other in (ablations or {}).items():
                     table.add(
-                        f"without {name}", _WORDS, _tracks(table, _motions(table, other, tokenizer, seed=options.seed))
+                        f"without {what}", _WORDS, _tracks(table, _motions(table, other, tokenizer, seed=options.seed))
                     )
                 _add_generated(table, generator, tokenizer, options, refined, bar.update)
                 rows += table.rows

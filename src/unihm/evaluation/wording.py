@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from unihm.datasets.episode_store import episode_table, read_episodes
-from unihm.datasets.instructions import asking, episode_facts, instructions, names_of
+from unihm.datasets.instructions import asking, episode_facts, instructions, names_of, speed_of
 from unihm.datasets.motion_store import read_motions
 from unihm.datasets.object_names import ObjectNames
 from unihm.datasets.splits import split as split_ids
@@ -161,11 +161,7 @@ def _done(
         sides = [_value("approach", episode_facts(_performed(c, m, hand), names_of(c.episode))) for c, m in
                  zip(cases, made, strict=True)]  # fmt: skip
         return [side == value for side, value in zip(sides, values, strict=True)]
-    # Between slow and fast: a motion is slow where it is slower than the same recording asked for fast.
     speed = [_carry_speed(m) for m in made]
-    by_case: dict[str, dict[str, float]] = {}
-    for case, value, found in zip(cases, values, speed, strict=True):
-        by_case.setdefault(case.episode.id, {})[value] = found
     middle = float(np.median(speed))
     return [
         (found < middle) if value == "slow" else (found >= middle) for value, found in zip(values, speed, strict=True)
@@ -188,7 +184,7 @@ def _performed(case: Case, motion: HandMotion, hand: HandModel) -> Episode:
 def _value(slot: str, facts: Any) -> str:
     if slot == "approach":
         return facts.approach
-    return "slow" if facts.speed < 0.23 else "fast" if facts.speed >= 0.30 else "middle"
+    return speed_of(facts)
 
 
 def _values_of_objects(episodes: Sequence[Episode]) -> dict[str, dict[str, frozenset[str]]]:

@@ -393,13 +393,9 @@ class GeneratorTask:
             guess = self._guess(network, conditions, batch.rows)
             plan = plan_of(network, conditions, guess, truth)
             open_ = torch.rand(len(texts), generator=rng) < config.open_plan
-            planned = network.origin(conditions, network.planned(conditions, guess, plan))
-            origin = network.origin(conditions, guess)
-            origin = LatentPose(
-                R=torch.where(open_[:, None, None, None, None], origin.R, planned.R),
-                t=torch.where(open_[:, None, None, None], origin.t, planned.t),
-                fingers=torch.where(open_[:, None, None, None], origin.fingers, planned.fingers),
-            )
+            planned = network.planned(conditions, guess, plan).told
+            told_here = torch.where(open_[:, None, None], guess.told, planned)
+            origin = network.origin(conditions, replace(guess, told=told_here))
             shown_plan = torch.where(open_[:, None], RANGES, plan)
             written = teacher_codes(self.codec, truth)
         exists = network.exists(conditions)
@@ -542,15 +538,15 @@ def motion_errors(
         (Eqs. F3 and F4), means over motions.
     """
     name = hand or motions.hands[0]
-    model = load_hand(name)
+    model, person = load_hand(name), person_of(tokenizer)
+    codec, how = tokenizer.unified.codec, sampling or Sampling()
     rng = torch.Generator().manual_seed(seed)
     rows = []
     for part in torch.arange(len(motions)).split(64):
         batch = motions.batch(part, name, None, rng, with_path=with_path)
         texts = [motions.episodes[int(i)].instructions[0] for i in part]
         conditions = conditions_of(batch, texts, tokenizer, reader)
-        codec, how = tokenizer.unified.codec, sampling or Sampling()
-        _, poses = write_codes(network, codec, conditions, how, rng, person_of(tokenizer))
+        _, poses = write_codes(network, codec, conditions, how, rng, person)
         decoded = tokenizer.unified.chart(name).decode(poses.map(lambda part: part.flatten(1, 2)))
         rows.append(_errors(decoded, batch, model, tokenizer))
     mpjpe, fpl, fol = torch.cat(rows).mean(dim=0).tolist()
