@@ -149,9 +149,9 @@ class ConditionedMotions:
             with_path: Whether the path is given; None draws it, see `Variation.without_path`.
         """
         time, lengths, lift = self._times(rows, variation, rng)
-        T_world_canonical = _interpolate_poses(self.path[rows], time)
-        T_canonical_palm = _interpolate_poses(self.palm[hand][rows], time)
-        qpos = _interpolate(self.qpos[hand][rows], time)
+        T_world_canonical = poses_at(self.path[rows], time)
+        T_canonical_palm = poses_at(self.palm[hand][rows], time)
+        qpos = values_at(self.qpos[hand][rows], time)
         points = self.cloud[rows]
         if variation is not None:
             moved = self._new_frame(T_world_canonical[:, 0], T_canonical_palm[:, 0], variation, rng)
@@ -212,11 +212,8 @@ class ConditionedMotions:
         palm = (T_world_canonical @ T_canonical_palm)[:, :3, 3] - centre
         yaw = torch.atan2(palm[:, 1], palm[:, 0])
         yaw = yaw + np.deg2rad(variation.yaw_deg) * torch.randn(count, generator=rng)
-        zero, one = torch.zeros_like(yaw), torch.ones_like(yaw)
-        columns = [yaw.cos(), -yaw.sin(), zero, yaw.sin(), yaw.cos(), zero, zero, zero, one]
-        R = torch.stack(columns, dim=-1).unflatten(-1, (3, 3))
         shift = variation.shift * torch.randn(count, 3, generator=rng)
-        return inverse(T_world_canonical) @ make_transform(R, centre + shift)
+        return inverse(T_world_canonical) @ about_z(yaw, centre + shift)
 
 
 def _vary_points(points: Float[Tensor, "B n 3"], variation: Variation, rng: torch.Generator) -> Float[Tensor, "B m 3"]:
@@ -233,7 +230,14 @@ def _vary_points(points: Float[Tensor, "B n 3"], variation: Variation, rng: torc
     return drawn + variation.point_noise * torch.randn(drawn.shape, generator=rng)
 
 
-def _interpolate(x: Float[Tensor, "B S *rest"], time: Float[Tensor, "B T"]) -> Float[Tensor, "B T *rest"]:
+def about_z(yaw: Float[Tensor, " B"], shift: Float[Tensor, "B 3"]) -> Float[Tensor, "B 4 4"]:
+    """Turns about the vertical, rad, with displacements, m."""
+    zero, one = torch.zeros_like(yaw), torch.ones_like(yaw)
+    rows = [yaw.cos(), -yaw.sin(), zero, yaw.sin(), yaw.cos(), zero, zero, zero, one]
+    return make_transform(torch.stack(rows, dim=-1).unflatten(-1, (3, 3)), shift)
+
+
+def values_at(x: Float[Tensor, "B S *rest"], time: Float[Tensor, "B T"]) -> Float[Tensor, "B T *rest"]:
     """Values between frames, linearly."""
     low = time.floor().long().clamp(0, x.shape[1] - 1)
     high = (low + 1).clamp(max=x.shape[1] - 1)
@@ -242,9 +246,9 @@ def _interpolate(x: Float[Tensor, "B S *rest"], time: Float[Tensor, "B T"]) -> F
     return (1 - weight) * x[row, low] + weight * x[row, high]
 
 
-def _interpolate_poses(T: Float[Tensor, "B S 4 4"], time: Float[Tensor, "B T"]) -> Float[Tensor, "B T 4 4"]:
+def poses_at(T: Float[Tensor, "B S 4 4"], time: Float[Tensor, "B T"]) -> Float[Tensor, "B T 4 4"]:
     """Poses between frames; neighbouring frames are close, so mixed columns made proper again will do."""
-    mixed = _interpolate(T, time)
+    mixed = values_at(T, time)
     return make_transform(matrix_from_6d(rotation_6d(mixed[..., :3, :3])), mixed[..., :3, 3])
 
 

@@ -19,9 +19,10 @@ from unihm.datasets.object_names import OBJECT_NAMES
 from unihm.evaluation.cases import case_of
 from unihm.evaluation.motion_text.frames import Motions, join, pack
 from unihm.generation.generator import Reader
-from unihm.geometry.lie import inverse, make_transform, matrix_from_6d, rotation_6d
+from unihm.geometry.lie import inverse
 from unihm.hands.hand import load_hand
 from unihm.schema.episode import Episode
+from unihm.training.generator_data import about_z, poses_at, values_at
 from unihm.training.spoiling import Spoiling, spoiled
 
 _AT_ONCE = 64  # sentences that are read together; more would be padded to the longest of many
@@ -186,10 +187,10 @@ def varied(motions: Motions, variation: MetricsVariation, rng: torch.Generator) 
     step = torch.minimum(torch.arange(frames)[None], lengths[:, None] - 1)
     time = start[:, None] + rate[:, None] * step
     yaw = np.deg2rad(variation.yaw_deg)
-    of_frame = _about_z(yaw * normal(), variation.shift * normal(3))
-    of_world = _about_z(yaw * normal(), torch.zeros(count, 3))
-    path = of_world[:, None] @ _poses_at(motions.T_world_canonical, time) @ of_frame[:, None]
-    palm = inverse(of_frame)[:, None] @ _poses_at(motions.T_canonical_palm, time)
+    of_frame = about_z(yaw * normal(), variation.shift * normal(3))
+    of_world = about_z(yaw * normal(), torch.zeros(count, 3))
+    path = of_world[:, None] @ poses_at(motions.T_world_canonical, time) @ of_frame[:, None]
+    palm = inverse(of_frame)[:, None] @ poses_at(motions.T_canonical_palm, time)
     present = motions.present.clone()
     lost = uniform(len(_FINGERS)) < variation.lost_finger
     for finger, of_finger in enumerate(_FINGERS):
@@ -198,8 +199,8 @@ def varied(motions: Motions, variation: MetricsVariation, rng: torch.Generator) 
         motions,
         T_world_canonical=path,
         T_canonical_palm=palm,
-        keypoints_palm=_at(motions.keypoints_palm, time) * present[:, None, :, None],
-        clearance=_at(motions.clearance, time),
+        keypoints_palm=values_at(motions.keypoints_palm, time) * present[:, None, :, None],
+        clearance=values_at(motions.clearance, time),
         present=present,
         size=motions.size * (1 + variation.size * normal(1)) * (1 + variation.size * normal(6)),
         lengths=lengths,
@@ -227,24 +228,3 @@ def _sentences(episode: Episode, fresh: int) -> tuple[str, ...]:
             except ValueError:  # fewer sentences are true of this episode
                 break
     return tuple(dict.fromkeys(found))
-
-
-def _about_z(yaw: Float[Tensor, " B"], shift: Float[Tensor, "B 3"]) -> Float[Tensor, "B 4 4"]:
-    zero, one = torch.zeros_like(yaw), torch.ones_like(yaw)
-    rows = [yaw.cos(), -yaw.sin(), zero, yaw.sin(), yaw.cos(), zero, zero, zero, one]
-    return make_transform(torch.stack(rows, dim=-1).unflatten(-1, (3, 3)), shift)
-
-
-def _at(x: Float[Tensor, "B S *rest"], time: Float[Tensor, "B T"]) -> Float[Tensor, "B T *rest"]:
-    """Values between frames, linearly."""
-    low = time.floor().long().clamp(0, x.shape[1] - 1)
-    high = (low + 1).clamp(max=x.shape[1] - 1)
-    weight = (time - low).reshape(*time.shape, *[1] * (x.ndim - 2))
-    row = torch.arange(len(x))[:, None]
-    return (1 - weight) * x[row, low] + weight * x[row, high]
-
-
-def _poses_at(T: Float[Tensor, "B S 4 4"], time: Float[Tensor, "B T"]) -> Float[Tensor, "B T 4 4"]:
-    """Poses between frames, whose mixed axes are made orthonormal again."""
-    mixed = _at(T, time)
-    return make_transform(matrix_from_6d(rotation_6d(mixed[..., :3, :3])), mixed[..., :3, 3])
