@@ -69,6 +69,7 @@ class Pipeline:
     refinement: RefinementConfig = field(default_factory=RefinementConfig)
     top_k: int | None = None
     top_p: float | None = None
+    one_of: tuple[int, int] | None = None
 
     def __post_init__(self):
         self.tokenizer: Tokenizer = load_tokenizer(self.tokenizer_path)
@@ -235,7 +236,7 @@ class Pipeline:
     def _samples(self, temperature: float | None) -> bool:
         """Whether another seed writes other tokens."""
         own = getattr(self.generator, "temperature", 0.0)
-        return (own if temperature is None else temperature) > 0
+        return self.one_of is None and (own if temperature is None else temperature) > 0
 
     def _write_tokens(
         self, plan: Plan, hand: HandModel, start: InitialPose, temperature: float | None, seed: int
@@ -257,6 +258,7 @@ class Pipeline:
             temperature=temperature,
             top_k=self.top_k,
             top_p=self.top_p,
+            one_of=self.one_of,
             seed=seed,
         )
         return MotionTokens(

@@ -24,6 +24,9 @@ def test_table_of_names():
         ({"top_k": 0}, "top_k is 0"),
         ({"top_p": 0.0}, r"top_p is 0\.0"),
         ({"top_p": 1.5}, r"top_p is 1\.5"),
+        ({"one_of": (3, 3)}, r"one_of is \(3, 3\), expected \(k, n\) with 0 <= k < n"),
+        ({"one_of": (-1, 3)}, r"one_of is \(-1, 3\)"),
+        ({"one_of": (0, 1000)}, "n at most 256"),
     ],
 )
 def test_bad_requests_are_refused_in_one_line(make_request, changes, message):

@@ -90,3 +90,32 @@ def test_few_examples_leave_axes_without_meaning(missed):
     assert plan.decode(codes).isfinite().all()
     assert not plan.axes[:, 5:].any()
     torch.testing.assert_close(plan.decode(plan.encode(missed[:5])), missed[:5], atol=1e-4, rtol=1e-3)
+
+
+def test_plans_that_stand_for_all_are_nearer_to_each_than_drawn_ones(missed):
+    """Against as many plans that are drawn blindly, and against what k-means of another library finds."""
+    plan = PlanCodes(LATENT, memory=COUNT)
+    plan.fit(missed, METRIC)
+    recorded = plan.coordinates(plan.decode(plan.encode(missed)))
+
+    def nearest(codes: torch.Tensor) -> float:
+        return float(torch.cdist(recorded, plan.coordinates(plan.decode(codes))).square().amin(1).mean())
+
+    found = plan.spread(10)
+    assert found.shape == (10, AXES) and int(found.max()) < RANGES
+    blind = torch.randint(RANGES, (20, 10, AXES), generator=torch.Generator().manual_seed(3))
+    assert nearest(found) < 0.75 * min(nearest(codes) for codes in blind)
+    cluster = pytest.importorskip("sklearn.cluster")
+    other = cluster.KMeans(10, n_init=10, random_state=0).fit(recorded.double().numpy())
+    assert nearest(found) < 1.1 * other.inertia_ / COUNT
+    sizes = torch.cdist(recorded, plan.coordinates(plan.decode(found))).argmin(1).bincount(minlength=10)
+    assert sizes[0] > sizes[-1]
+    assert torch.equal(found, plan.spread(10))
+
+
+def test_more_plans_than_were_recorded_repeat_some_and_none_recorded_are_all_the_same(missed):
+    plan = PlanCodes(LATENT, memory=3)
+    plan.fit(missed, METRIC)
+    found = plan.spread(7)
+    assert len(found) == 7 and len(found.unique(dim=0)) == 3
+    assert len(PlanCodes(LATENT).spread(4).unique(dim=0)) == 1

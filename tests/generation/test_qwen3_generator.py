@@ -141,11 +141,13 @@ def test_fingertips_are_those_of_forward_kinematics(generator, tokenizer):
     torch.testing.assert_close(generator.person.wrist_palm, wrist)
 
 
-def test_a_request_decides_how_codes_are_drawn():
+def test_a_request_decides_how_codes_are_drawn(make_request):
     own = Sampling(way="unmasking", temperature=0.7, rounds=3)
-    assert sampling_of(own, None, None, None) == own
-    assert sampling_of(own, 0.0, 5, 0.9) == replace(own, temperature=0.0, top_k=5, top_p=0.9)
-    assert sampling_of(own, None, 5, None).temperature == 0.7
+    assert sampling_of(own, make_request()) == own
+    asked = make_request(temperature=0.0, top_k=5, top_p=0.9)
+    assert sampling_of(own, asked) == replace(own, temperature=0.0, top_k=5, top_p=0.9)
+    assert sampling_of(own, make_request(top_k=5)).temperature == 0.7
+    assert sampling_of(own, make_request(one_of=(2, 4))) == replace(own, one_of=(2, 4))
 
 
 @pytest.mark.parametrize(

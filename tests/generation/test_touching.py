@@ -17,7 +17,7 @@ FRAMES, LIFT, LATENT, RADIUS = 32, 12, 5, 0.035
 STICKS = torch.nn.functional.normalize(
     torch.tensor([[-0.5, 0.0, -1.0], [0.3, 0.4, -1.0], [0.5, 0.1, -1.0], [0.5, -0.2, -1.0], [0.2, -0.5, -1.0]]), dim=-1
 )
-TOUCH = Touch()
+TOUCH = Touch(closing_share=0.0)
 
 
 def tips_of(pose: LatentPose) -> torch.Tensor:
@@ -130,6 +130,14 @@ def test_what_touches_already_stays(plan, ball):
     y, start, phase = guess(0.079)
     assert distances(y, start, ball, phase).max() < TOUCH.reach
     torch.testing.assert_close(run(y, start, ball, plan), y, atol=1e-6, rtol=0)
+
+
+def test_fingers_close_where_the_palm_stands(plan, ball):
+    y, start, phase = guess(0.12)
+    first, closed = run(y, start, ball, plan), run(y, start, ball, plan, Touch())
+    assert torch.equal(closed[..., :PALM], first[..., :PALM])
+    before, after = (distances(x, start, ball, phase)[-1].max() for x in (first, closed))
+    assert after < before - 1e-3
 
 
 def test_a_finger_far_away_is_let_go(plan, ball):

@@ -5,11 +5,16 @@ import torch
 
 from unihm.generation.committee import Committee
 from unihm.generation.motion_prior import KNOTS, PALM
-from unihm.training.committee import CommitteeTraining, train_committee
+from unihm.training.committee import CommitteeTraining, Shown, train_committee
 
 LATENT, COUNT = 3, 120
 METRIC = 30 * torch.eye(LATENT)
 TRAINING = CommitteeTraining(members=1, epochs=40, folds=3)
+
+
+def train(committee, x, told, kernel_told, recording, training, seed):
+    shown = Shown(x=x, told=told, recording=recording)
+    return train_committee(committee, shown, shown, kernel_told, METRIC, training, seed)
 
 
 def made(copies: int = 1, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -25,7 +30,7 @@ def made(copies: int = 1, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, to
 def trained():
     x, told, recording = made()
     committee = Committee(4, LATENT, members=1)
-    elsewhere = train_committee(committee, x, told, torch.zeros_like(told), recording, METRIC, TRAINING, seed=1)
+    elsewhere = train(committee, x, told, torch.zeros_like(told), recording, TRAINING, seed=1)
     return committee, elsewhere
 
 
@@ -47,7 +52,7 @@ def test_against_a_kernel_that_is_right_it_has_no_share():
     x, told, recording = made()
     committee = Committee(4, LATENT, members=1)
     brief = CommitteeTraining(members=1, epochs=2, folds=2)
-    elsewhere = train_committee(committee, x, told, told, recording, METRIC, brief, seed=1)
+    elsewhere = train(committee, x, told, told, recording, brief, seed=1)
     assert float(committee.share) == 0
     torch.testing.assert_close(elsewhere(x, told, recording), told)
 
@@ -66,9 +71,7 @@ def test_nobody_is_asked_who_knows_the_recording(monkeypatch, copies):
     monkeypatch.setattr("unihm.training.committee._train", remember)
     spread = x.std(0)
     committee = Committee(1, LATENT, members=2)
-    elsewhere = train_committee(
-        committee, x, told, 0 * told, recording, METRIC, CommitteeTraining(members=2, folds=4), 3
-    )
+    elsewhere = train(committee, x, told, 0 * told, recording, CommitteeTraining(members=2, folds=4), 3)
     assert len(elsewhere._members) == 4
     everyone = {int(r) + 1 for r in recording}
     assert sum(known[id(m)] == everyone for m in elsewhere._members) == 0
@@ -99,10 +102,17 @@ def test_same_seed_same_committee_and_nothing_else_is_touched():
         before = torch.get_rng_state()
         committee = Committee(4, LATENT, members=1)
         after_building = torch.get_rng_state()
-        train_committee(committee, x, told, 0 * told, recording, METRIC, brief, seed=1)
+        train(committee, x, told, 0 * told, recording, brief, seed=1)
         assert torch.equal(torch.get_rng_state(), after_building)
         states.append(committee.state_dict())
         seeds.append(before)
     assert not torch.equal(seeds[0], seeds[1])
     for name, value in states[0].items():
         assert torch.equal(states[1][name], value), name
+
+
+@pytest.mark.parametrize("lacking", ["epochs", "copies"])
+def test_nothing_to_train_for_is_refused(lacking):
+    x, told, recording = made()
+    with pytest.raises(ValueError, match="needs epochs and copies"):
+        train(Committee(4, LATENT, members=1), x, told, told, recording, CommitteeTraining(**{lacking: 0}), seed=1)

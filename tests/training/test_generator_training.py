@@ -138,7 +138,7 @@ def words(texts):
     return states, torch.ones(len(texts), 1, dtype=torch.bool)
 
 
-STILL = Variation(crop=0.0, speed=1.0, yaw_deg=0.0, shift=0.0, partial=0.0, point_noise=0.0, without_path=0.0)
+STILL = Variation(crop=0.0, speed=1.0, yaw_deg=0.0, shift=0.0, scale=1.0, partial=0.0, point_noise=0.0, without_path=0.0)
 
 
 def settings(**changes) -> GeneratorTraining:
@@ -147,7 +147,7 @@ def settings(**changes) -> GeneratorTraining:
         "generator": SMALL, "loop": loop, "batch_size": 4, "softness": 0.0, "prior": None, "drop_words": 0.0,
         "drop_cloud": 0.0, "variation": STILL, "masked": 1.0, "wordings": 0, "open_plan": 1.0,
         "reading": ReadingTraining(sentences=32, epochs=1),
-        "committee": CommitteeTraining(members=1, epochs=2, folds=2),
+        "committee": CommitteeTraining(members=1, copies=2, epochs=2, folds=2),
     }  # fmt: skip
     return GeneratorTraining(**(fields | changes))
 
@@ -475,11 +475,31 @@ def test_ablations_leave_out_what_they_name(tokenizer):
         assert torch.equal(poses[0].t, poses[1].t)
 
 
+def test_a_larger_motion_keeps_its_grasp(tokenizer):
+    """Clouds and paths grow alike, fingers stay; what is between the fingertips is at the same place of the object."""
+    motions = packed(tokenizer, 3)
+    rows = torch.arange(3)
+    plain, larger = (
+        motions.batch(rows, HANDS[0], replace(STILL, scale=s), torch.Generator().manual_seed(4), with_path=True)
+        for s in (1.0, 1.3)
+    )
+    ratio = larger.points.flatten(1).norm(dim=1) / plain.points.flatten(1).norm(dim=1)
+    assert ((ratio > 1 / 1.3) & (ratio < 1.3) & ((ratio - 1).abs() > 0.01)).all()
+    path = ratio[:, None, None] * plain.T_world_canonical[..., :3, 3]
+    torch.testing.assert_close(larger.T_world_canonical[..., :3, 3], path, atol=1e-5, rtol=1e-4)
+    features = tokenizer.features(HANDS[0])
+    (qpos, palm), (same, moved) = (features.unpack(b.features) for b in (plain, larger))
+    torch.testing.assert_close(same, qpos)
+    grasp = torch.tensor([0.045, 0.0, 0.035])
+    held, still = (T[..., :3, :3] @ grasp + T[..., :3, 3] for T in (palm, moved))
+    torch.testing.assert_close(still, ratio[:, None, None] * held, atol=1e-5, rtol=1e-4)
+
+
 def test_a_varied_motion_is_the_same_motion_in_another_frame(tokenizer):
     motions = packed(tokenizer, 3)
     rows, rng = torch.arange(3), torch.Generator().manual_seed(0)
     plain = motions.batch(rows, HANDS[0], None, rng, with_path=True)
-    moved = motions.batch(rows, HANDS[0], Variation(crop=0.0, speed=1.0, point_noise=0.0), rng, with_path=True)
+    moved = motions.batch(rows, HANDS[0], Variation(crop=0.0, speed=1.0, scale=1.0, point_noise=0.0), rng, with_path=True)
     features = tokenizer.features(HANDS[0])
     worlds, views = [], []
     for batch in (plain, moved):

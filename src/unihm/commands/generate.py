@@ -51,6 +51,7 @@ def generate(
     temperature: float | None = None,
     top_k: int | None = None,
     top_p: float | None = None,
+    one_of: str | None = None,
     weights: Path | None = None,
     candidates: int = 1,
     simulate: bool = False,
@@ -77,6 +78,8 @@ def generate(
             default: the generator's own.
         top_k: Only the k likeliest codes are drawn from.
         top_p: Only the likeliest codes are drawn from that together have this probability.
+        one_of: K/N, such as 2/10: the K-th of N motions that together stand for all that are likely, 1 being the
+            commonest way; nothing is drawn then.
         weights: Weights of the generator; default: those that come with unihm.
         candidates: Motions that are made, simulated on the object as it is perceived, and the best of them kept:
             samples of the tokens with other seeds, or other grasps and their variations where the temperature is 0.
@@ -92,8 +95,9 @@ def generate(
     from unihm.pipeline import InitialPose, Pipeline, Stopwatch, Trying, plan_of_episode
 
     def made() -> Pipeline:
-        return Pipeline(generator_name=generator, generator_path=weights, top_k=top_k, top_p=top_p)
+        return Pipeline(generator_name=generator, generator_path=weights, top_k=top_k, top_p=top_p, one_of=way)
 
+    way = None if one_of is None else _way(one_of)
     trying = Trying(candidates=candidates, simulate=simulate, criterion=criterion, workers=workers)
     model = load_hand(hand)
     start = None if initial_pose is None else InitialPose.load(initial_pose, model)
@@ -130,6 +134,16 @@ def generate(
         result.report["seconds"] = {**watch.seconds, **result.report["seconds"]}
     _write_result(result, folder)
     report({**result.report, "out": str(folder)}, json, _summary(result.report, folder))
+
+
+def _way(text: str) -> tuple[int, int]:
+    """K/N, counted from 1, as the generator counts."""
+    from unihm.generation.base import MOST_WAYS
+
+    number, _, count = text.partition("/")
+    if not (number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count) <= MOST_WAYS):
+        raise ValueError(f"--one-of needs K/N such as 2/10, K from 1 to N and N at most {MOST_WAYS}, got '{text}'.")
+    return int(number) - 1, int(count)
 
 
 def plan(scene: str, instruction: str, *, point: str | None = None, out: Path | None = None, json: bool = False):

@@ -13,6 +13,8 @@ from unihm.registry import Registry
 
 LONGEST_INSTRUCTION = 1000
 """Characters; the sentence encoder reads some 60 words, and what is longer is not an instruction."""
+MOST_WAYS = 256
+"""Motions that can be asked for together."""
 FASTEST = 0.25
 """m an object may move from one frame to the next, 7.5 m/s: anything more is a damaged path."""
 
@@ -50,6 +52,9 @@ class GenerationRequest:
     """Only the k most likely codes are sampled from; None is all of them."""
     top_p: float | None = None
     """Only the most likely codes that together have this probability are sampled from; None is all of them."""
+    one_of: tuple[int, int] | None = None
+    """(k, n): the k-th, from 0, of n motions that together stand for all that are likely, the commonest way first.
+    Nothing is drawn then. None is a motion for itself."""
     seed: int = 0
     """Of the token sampling: same seed, same codes."""
 
@@ -80,6 +85,11 @@ class GenerationRequest:
             )
         if self.temperature is not None and not 0 <= self.temperature < float("inf"):
             raise ValueError(f"temperature is {self.temperature}, expected a finite number of at least 0.")
+        if self.one_of is not None and not 0 <= self.one_of[0] < self.one_of[1] <= MOST_WAYS:
+            number, count = self.one_of
+            raise ValueError(
+                f"one_of is ({number}, {count}), expected (k, n) with 0 <= k < n and n at most {MOST_WAYS}."
+            )
         if self.top_k is not None and self.top_k < 1:
             raise ValueError(f"top_k is {self.top_k}, expected at least 1.")
         if self.top_p is not None and not 0 < self.top_p <= 1:

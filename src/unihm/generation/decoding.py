@@ -44,6 +44,8 @@ class Sampling:
     """Only the k likeliest codes compete."""
     top_p: float | None = None
     """Only the likeliest codes compete that together have this probability."""
+    one_of: tuple[int, int] | None = None
+    """(k, n): the plan is the k-th, from 0, of n that together stand for all (`PlanCodes.spread`); nothing is drawn."""
     rounds: int = 4
     """Of unmasking."""
     touch: Touch = field(default_factory=Touch)
@@ -72,22 +74,27 @@ def write_codes(
     guess = network.guess_of(conditions)
     steps = None
     plan = torch.full((len(conditions), AXES), RANGES, device=conditions.lengths.device)
-    if sampling.temperature > 0 or sampling.way == "autoregressive":
+    drawn = sampling.one_of is None and sampling.temperature > 0
+    if sampling.one_of is not None:
+        number, count = sampling.one_of
+        with_path, without = (codes.spread(count)[number] for codes in (network.plan, network.plan_without_path))
+        plan = torch.where(conditions.path_given[:, None], with_path, without)
+    if drawn or sampling.way == "autoregressive":
         steps = network.steps(conditions, guess)
         for axis in range(AXES):
-            if sampling.temperature > 0:
+            if drawn:
                 logits = steps.plan_logits()
                 plan[:, axis] = draw(logits, sampling.temperature, sampling.top_k, sampling.top_p, rng)
             if sampling.way == "autoregressive" or axis < AXES - 1:
                 steps.plan(plan[:, axis])
     writing = _Writing(network, codec, len(conditions), sampling, rng)
-    drawn = sampling.temperature > 0
-    here = network.planned(conditions, guess, plan, sampling.temperature) if drawn else guess
+    planned = drawn or sampling.one_of is not None
+    here = network.planned(conditions, guess, plan, sampling.temperature if drawn else 1.0) if planned else guess
     if person is not None:
         c = network.seen(conditions)
         carried = c.path_given & c.cloud_given & (c.lift < c.lengths)
         told = touching(
-            here.told, c.start, c.points, carried, network.plan, person.tips, sampling.touch, drawn=drawn,
+            here.told, c.start, c.points, carried, network.plan, person.tips, sampling.touch, drawn=planned,
             asked=Asked(side=network.asked_side(c), wrist_palm=person.wrist_palm),
         )  # fmt: skip
         here = replace(here, told=told)

@@ -90,7 +90,7 @@ class Qwen3Generator:
         if not requests:
             raise ValueError("There are no requests; expected at least one.")
         first = requests[0]
-        sampling = sampling_of(self.sampling, first.temperature, first.top_k, first.top_p)
+        sampling = sampling_of(self.sampling, first)
         conditions = self.conditions(requests)
         rng = torch.Generator().manual_seed(first.seed)
         codes, _ = write_codes(self.network, self.tokenizer.unified.codec, conditions, sampling, rng, self.person)
@@ -222,11 +222,12 @@ def person_of(tokenizer: Tokenizer) -> Person:
     return Person(tips=tips, wrist_palm=wrist)
 
 
-def sampling_of(own: Sampling, temperature: float | None, top_k: int | None, top_p: float | None) -> Sampling:
-    """How codes are drawn where somebody asks for something else than the generator's own way."""
-    if temperature is None:
-        return replace(own, top_k=top_k, top_p=top_p)
-    return replace(own, temperature=temperature, top_k=top_k, top_p=top_p)
+def sampling_of(own: Sampling, request: GenerationRequest) -> Sampling:
+    """How codes are drawn where a request asks for something else than the generator's own way."""
+    temperature = own.temperature if request.temperature is None else request.temperature
+    return replace(
+        own, temperature=temperature, top_k=request.top_k, top_p=request.top_p, one_of=request.one_of
+    )
 
 
 _POINTS = 1024

@@ -150,8 +150,8 @@ class MotionQwen3(nn.Module):
         self.committees = nn.ModuleList(
             Committee(sum(prior.sizes.values()), m, config.members if prior.fitted else 0) for prior in self.priors
         )
-        self.plan = PlanCodes(m)
-        self.plan_without_path = PlanCodes(m)
+        self.plan = PlanCodes(m, config.memory)
+        self.plan_without_path = PlanCodes(m, config.memory_without_path)
         self.plan_token = nn.Embedding(AXES * (RANGES + 1), d)  # the last of each axis: left open
         self.plan_head = nn.Parameter(torch.zeros(AXES, d, RANGES))
         self.cloud = PointNet(d, config.cloud_tokens)

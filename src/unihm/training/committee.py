@@ -1,8 +1,12 @@
-"""Training the second opinion of `generation.committee`, and what it would say without a recording."""
+"""Training the second opinion of `generation.committee`, and what it would say without a recording.
+
+Members see many varied copies of each recording, turned, scaled and moved further than the kernel remembers them: it is
+from these that they know what does not matter.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float, Int
@@ -12,6 +16,7 @@ from tqdm import tqdm
 from unihm.generation.committee import RANK, Committee, Member
 from unihm.generation.motion_prior import KNOTS
 from unihm.generation.plan_codes import keypoint_weights
+from unihm.training.generator_data import Variation
 
 _SHARES = torch.linspace(0, 1, 21)
 _NOISE = 0.1  # of the inputs, in standard deviations
@@ -23,8 +28,12 @@ class CommitteeTraining:
 
     members: int = 2
     """Networks."""
-    epochs: int = 60
-    """Passes over the motions."""
+    copies: int = 12
+    """Varied copies of each recording."""
+    variation: Variation = field(default_factory=lambda: Variation(yaw_deg=40.0, shift=0.012, scale=1.08))
+    """How they are varied."""
+    epochs: int = 10
+    """Passes over the copies."""
     folds: int = 4
     """Parts of the recordings that are left out in turn, to choose the share and for `Elsewhere`."""
     batch_size: int = 64
@@ -54,13 +63,24 @@ class Elsewhere:
         return told + self._committee.share * (second - told)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """Motions as a committee sees them."""
+
+    x: Float[Tensor, "M X"]
+    """Inputs."""
+    told: Float[Tensor, "M K v"]
+    """Motions, see `motion_prior.told`."""
+    recording: Int[Tensor, " M"]
+    """Number of each row's recording."""
+
+
 def train_committee(
     committee: Committee,
-    x: Float[Tensor, "M X"],
-    told: Float[Tensor, "M K v"],
-    kernel_told: Float[Tensor, "M K v"],
-    recording: Int[Tensor, " M"],
-    metric: Float[Tensor, "m m"],
+    shown: Shown,
+    chosen_on: Shown,
+    kernel_told: Float[Tensor, "m K v"],
+    metric: Float[Tensor, "f f"],
     config: CommitteeTraining,
     seed: int,
     *,
@@ -70,27 +90,31 @@ def train_committee(
 
     Args:
         committee: Filled.
-        x: Inputs.
-        told: Motions.
-        kernel_told: What the kernel tells of them without knowing them.
-        recording: Number of each row's recording.
+        shown: What members learn from.
+        chosen_on: What the share is chosen on; of the same recordings.
+        kernel_told: What the kernel tells of these without knowing them.
         metric: Scales latent fingers to keypoints.
         config: Settings.
         seed: Of weights, order, folds.
         title: On the progress bar.
+
+    Raises:
+        ValueError: There is nothing to train for: no epochs or no copies.
     """
-    committee.spread.copy_(x.std(0).clamp(min=1e-3))
-    scaled = x / committee.spread
+    if config.epochs < 1 or config.copies < 1:
+        raise ValueError(f"A committee needs epochs and copies, not {config.epochs} and {config.copies}.")
+    committee.spread.copy_(shown.x.std(0).clamp(min=1e-3))
+    scaled, told = shown.x / committee.spread, shown.told
     rng = torch.Generator().manual_seed(seed)
-    fold = torch.randperm(int(recording.max()) + 1, generator=rng) % config.folds
+    fold = torch.randperm(int(shown.recording.max()) + 1, generator=rng) % config.folds
     weights = keypoint_weights(metric).float()
     others: list[Member] = []
     total = (config.folds + len(committee.members)) * config.epochs
     with torch.random.fork_rng(), tqdm(total=total, desc=title, disable=None, delay=2, leave=False) as bar:
         for number, target in enumerate([*range(config.folds), *committee.members]):
             torch.manual_seed(seed + number)
-            member = Member(x.shape[1], told[0].numel())
-            rows = fold[recording] != target if isinstance(target, int) else torch.ones(len(x), dtype=torch.bool)
+            member = Member(scaled.shape[1], told[0].numel())
+            rows = fold[shown.recording] != target if isinstance(target, int) else slice(None)
             _train(member, scaled[rows], told[rows], weights, config, bar)
             if isinstance(target, int):
                 others.append(member)
@@ -99,8 +123,8 @@ def train_committee(
     committee.eval().requires_grad_(False)
     elsewhere = Elsewhere(committee, others, fold)
     committee.share.fill_(1.0)
-    second = elsewhere(x, kernel_told, recording)
-    errors = [float(_distance(kernel_told + s * (second - kernel_told), told, weights)) for s in _SHARES]
+    second = elsewhere(chosen_on.x, kernel_told, chosen_on.recording)
+    errors = [float(_distance(kernel_told + s * (second - kernel_told), chosen_on.told, weights)) for s in _SHARES]
     committee.share.copy_(_SHARES[int(torch.tensor(errors).argmin())])
     return elsewhere
 

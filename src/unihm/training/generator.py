@@ -36,7 +36,7 @@ from unihm.schema.storage import write_json
 from unihm.tokenizer.hand_chart import LatentPose
 from unihm.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from unihm.training.calibration import Guessed, calibrate
-from unihm.training.committee import CommitteeTraining, train_committee
+from unihm.training.committee import CommitteeTraining, Shown, train_committee
 from unihm.training.generator_data import Batch, ConditionedMotions, Variation
 from unihm.training.loop import LoopConfig, fit
 from unihm.training.lora import adapted, merged
@@ -314,21 +314,12 @@ class GeneratorTask:
         fitting = self.config.prior
         assert fitting is not None
         rng = torch.Generator().manual_seed(self.config.loop.seed)
-        hand, count = self.motions.hands[0], len(self.motions)
-        told_of, inputs = [], []
-        for copy in range(fitting.copies):
-            variation = None if copy == 0 else self.config.variation
-            for part in torch.arange(count).split(64):
-                batch = self.motions.batch(part, hand, variation, rng, with_path=with_path)
-                texts = [_choose(self.texts[int(i)], rng) for i in part]
-                conditions = network.seen(conditions_of(batch, texts, self.tokenizer, self.reader))
-                asked = network.reader(conditions.words, conditions.words_mask)
-                told_of.append(told_truth(conditions, poses_of_batch(batch, self.tokenizer)))
-                inputs.append(blocks(conditions, asked))
+        count = len(self.motions)
+        inputs, told_of = self._copies(network, fitting.copies, self.config.variation, rng, with_path=with_path)
         episodes = self.motions.episodes
         examples = PriorExamples(
-            blocks={name: torch.cat([part[name] for part in inputs]) for name in prior.blocks},
-            told=torch.cat(told_of),
+            blocks={name: inputs[name] for name in prior.blocks},
+            told=told_of,
             recording=torch.arange(count).repeat(fitting.copies),
             first=torch.arange(count),
             left_out_together=[_numbers([e.object_name for e in episodes]), _numbers([e.subject for e in episodes])],
@@ -337,15 +328,34 @@ class GeneratorTask:
         metric = self.codec.metric[6:, 6:]
         with torch.enable_grad():
             left_out = fit_prior(prior, examples, metric, fitting, title=title)
-        x, recording = prior.inputs(examples.blocks), examples.recording
         latent = examples.told.shape[-1] - PALM
-        by_kernel = left_out(x, recording, latent)
+        known = Shown(x=prior.inputs(examples.blocks), told=examples.told, recording=examples.recording)
+        by_kernel = left_out(known.x, known.recording, latent)
+        config = self.config.committee
+        inputs, told_of = self._copies(network, config.copies, config.variation, rng, with_path=with_path)
+        shown = Shown(x=prior.inputs(inputs), told=told_of, recording=torch.arange(count).repeat(config.copies))
         elsewhere = train_committee(
-            committee, x, examples.told, by_kernel, recording, metric, self.config.committee, self.config.loop.seed,
+            committee, shown, known, by_kernel, metric, config, self.config.loop.seed,
             title=f"committee of the {title}",
         )  # fmt: skip
-        plan.fit(examples.told - elsewhere(x, by_kernel, recording), metric)
+        plan.fit(known.told - elsewhere(known.x, by_kernel, known.recording), metric)
         return lambda x, rows: elsewhere(x, left_out(x, rows, latent), rows)
+
+    def _copies(
+        self, network: MotionQwen3, copies: int, variation: Variation, rng: torch.Generator, *, with_path: bool
+    ) -> tuple[Mapping[str, Tensor], Tensor]:
+        """Inputs of a prior by block, and motions as it tells them; the first copy of each recording is unvaried."""
+        told_of, inputs = [], []
+        for copy in range(copies):
+            for rows in torch.arange(len(self.motions)).split(64):
+                varied = variation if copy else None
+                batch = self.motions.batch(rows, self.motions.hands[0], varied, rng, with_path=with_path)
+                texts = [_choose(self.texts[int(i)], rng) for i in rows]
+                conditions = network.seen(conditions_of(batch, texts, self.tokenizer, self.reader))
+                asked = network.reader(conditions.words, conditions.words_mask)
+                told_of.append(told_truth(conditions, poses_of_batch(batch, self.tokenizer)))
+                inputs.append(blocks(conditions, asked))
+        return {name: torch.cat([part[name] for part in inputs]) for name in inputs[0]}, torch.cat(told_of)
 
     @torch.no_grad()
     def calibrate(self, network: MotionQwen3) -> None:

@@ -21,6 +21,8 @@ from unihm.tokenizer.features import HandFeatures
 
 STORED_POINTS = 512
 """Points kept of each cloud."""
+_GRASP = (0.045, 0.0, 0.035)
+"""m, in the palm's frame: between the tips of a hand that holds something."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,8 @@ class Variation:
     """Standard deviation of a turn of the canonical frame about the vertical."""
     shift: float = 0.006
     """m; standard deviation of a displacement of the canonical frame: a perceived cloud is not the true one."""
+    scale: float = 1.06
+    """Objects, paths and reaches are up to so much larger or smaller, as hands of other people are."""
     points: int = 256
     """Points drawn from the cloud."""
     partial: float = 0.2
@@ -159,6 +163,9 @@ class ConditionedMotions:
             T_world_canonical = T_world_canonical @ moved[:, None]
             T_canonical_palm = back[:, None] @ T_canonical_palm
             points = _vary_points(transform_points(back, points), variation, rng)
+            scale = variation.scale ** (2 * torch.rand(len(rows), generator=rng) - 1)
+            T_world_canonical, T_canonical_palm = _scaled(T_world_canonical, T_canonical_palm, scale)
+            points = scale[:, None, None] * points
         if with_path is None:
             share = 0.0 if variation is None else variation.without_path
             given = torch.rand(len(rows), generator=rng) >= share
@@ -214,6 +221,23 @@ class ConditionedMotions:
         yaw = yaw + np.deg2rad(variation.yaw_deg) * torch.randn(count, generator=rng)
         shift = variation.shift * torch.randn(count, 3, generator=rng)
         return inverse(T_world_canonical) @ about_z(yaw, centre + shift)
+
+
+def _scaled(
+    T_world_canonical: Float[Tensor, "B T 4 4"], T_canonical_palm: Float[Tensor, "B T 4 4"], scale: Float[Tensor, " B"]
+) -> tuple[Float[Tensor, "B T 4 4"], Float[Tensor, "B T 4 4"]]:
+    """The same motion of a larger or smaller hand, shown by a hand of the old size: what is grasped stays in its grasp.
+
+    Args:
+        T_world_canonical: Paths.
+        T_canonical_palm: Palms.
+        scale: Of all lengths.
+    """
+    larger = scale[:, None, None]
+    grasp = T_canonical_palm[..., :3, :3] @ torch.tensor(_GRASP)
+    palm = larger * (T_canonical_palm[..., :3, 3] + grasp) - grasp
+    path = larger * T_world_canonical[..., :3, 3]
+    return make_transform(T_world_canonical[..., :3, :3], path), make_transform(T_canonical_palm[..., :3, :3], palm)
 
 
 def _vary_points(points: Float[Tensor, "B n 3"], variation: Variation, rng: torch.Generator) -> Float[Tensor, "B m 3"]:
