@@ -39,8 +39,8 @@ METHODS = [
     "generated",
     "generated, drawn",
     "generated, drawn, best of 2",
-    "generated, drawn at 0.5",
-    "generated, drawn at 0.5, best of 2",
+    "generated, spread",
+    "generated, spread, best of 2",
     "generated without path",
     "generated + refined",
 ]
@@ -240,11 +240,12 @@ def test_rows_are_the_contract(evaluate, made_codes, unrefined):
 def test_the_generator_is_given_the_start_and_the_path_and_no_more(evaluate, made_codes, unrefined):
     oracle = _Oracle(made_codes)
     evaluate(["shadow"], oracle, seed=5)
-    assert len(oracle.requests) == 6 * 7  # one, two drawn, two drawn nearer, one without the path
+    assert len(oracle.requests) == 6 * 7  # one, two drawn, two spread, one without the path
     of_first = oracle.requests[:24:4]  # four recordings in the first part
     first, drawn, other, _, _, blind = of_first
     assert [r.seed for r in of_first] == [5, 5, 6, 5, 6, 5]
-    assert [r.temperature for r in of_first] == [0.0, 1.0, 1.0, 0.5, 0.5, 0.0]
+    assert [r.temperature for r in of_first] == [0.0, 1.0, 1.0, 0.0, 0.0, 0.0]
+    assert [r.one_of for r in of_first] == [None, None, None, (0, 2), (1, 2), None]
     assert first.instruction == drawn.instruction != other.instruction
     assert (first.lift_frame is None, blind.lift_frame) == (False, None)
     assert np.ptp(blind.T_world_canonical, axis=0).max() == 0 < np.ptp(first.T_world_canonical, axis=0).max()

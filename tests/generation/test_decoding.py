@@ -136,6 +136,16 @@ def test_drawn_plans_give_spread_motions_open_ones_the_middle(network, codec):
     assert spread.t.std(0).max() > 1e-3
 
 
+def test_plans_that_stand_for_all_are_taken_as_they_are(network, codec):
+    """No noise, another motion for each of them, and the same whatever the temperature."""
+    c = build_conditions(batch=2, frames=12)
+    first = write(network, codec, c, Sampling(one_of=(1, 3)))[0]
+    assert torch.equal(write(network, codec, c, Sampling(one_of=(1, 3), temperature=1.0), seed=1)[0], first)
+    assert not torch.equal(write(network, codec, c, Sampling(one_of=(2, 3)))[0], first)
+    steps = write(network, codec, c, Sampling(one_of=(1, 3), way="autoregressive"))[0]
+    assert steps.shape == first.shape
+
+
 def test_a_bidirectional_network_is_refused_autoregressively(codec):
     network, c = build_network(replace(SMALL, attention="bidirectional")), build_conditions()
     with pytest.raises(ValueError, match="bidirectional attention has no past"):

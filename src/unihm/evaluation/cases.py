@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -169,6 +169,7 @@ def generate_motions(
     instructions: Sequence[str],
     seed: int,
     temperature: float | None = None,
+    one_of: tuple[int, int] | None = None,
     with_path: bool = True,
 ) -> list[HandMotion]:
     """A motion for each recording, from words, initial pose, object cloud and path alone.
@@ -180,11 +181,11 @@ def generate_motions(
         instructions: One for each recording.
         seed: Of the sampling.
         temperature: Of the sampling; None is the generator's own.
+        one_of: Which of how many motions that together stand for all, see `GenerationRequest.one_of`.
         with_path: Whether the object's path is given, or only where the object is.
     """
-    requests = [
-        _request(case, text, seed, temperature, with_path) for case, text in zip(cases, instructions, strict=True)
-    ]
+    how: dict[str, Any] = {"seed": seed, "temperature": temperature, "one_of": one_of}
+    requests = [_request(case, text, with_path, how) for case, text in zip(cases, instructions, strict=True)]
     found = []
     for start in range(0, len(requests), _BATCH):
         found += generator.generate_all(requests[start : start + _BATCH])
@@ -214,7 +215,7 @@ def generate_motions(
     ]
 
 
-def _request(case: Case, instruction: str, seed: int, temperature: float | None, with_path: bool) -> GenerationRequest:
+def _request(case: Case, instruction: str, with_path: bool, how: Mapping[str, Any]) -> GenerationRequest:
     given, motion = case.given, case.motion
     # The hand's model at frame 0, which for the recorded hand is a fit to the given keypoints.
     known = replace(given, T_world_palm0=motion.T_world_palm[0])
@@ -230,8 +231,7 @@ def _request(case: Case, instruction: str, seed: int, temperature: float | None,
         qpos0=motion.qpos[0],
         lift_frame=given.lift_frame if with_path else None,
         view_canonical=view_canonical(case.episode.T_world_camera, T_world_canonical[0]),
-        temperature=temperature,
-        seed=seed,
+        **how,
     )
 
 

@@ -53,7 +53,6 @@ GRASP = "grasp_share"
 """Column of `grasps.grasp_share`."""
 _LEAST = 4  # sequences of which halves can be made
 
-_NEAR = 0.5  # temperature at which the best of some motions is nearest to the truth, on the selection recordings
 _QUICK = 4  # sequences of each part; with two hands and two parts under 40 s
 _POSE_CLOUD = "initial pose and object cloud"
 _GIVEN = f"{_POSE_CLOUD}, object path"
@@ -66,7 +65,7 @@ class GenerationOptions:
     """What is measured, beside which."""
 
     samples: int = 10
-    """Motions that are drawn for each recording, at temperature 1."""
+    """Motions for each recording: drawn ones at temperature 1, and as many that together stand for all."""
     seed: int = 0
     """Of the sampling, of what is drawn in the metrics, and of the bootstrap."""
     quick: bool = False
@@ -298,17 +297,17 @@ def _add_generated(
     refined: Callable[[Sequence[HandMotion]], Iterable[HandMotion]],
     advance: Callable[[int], Any],
 ) -> None:
-    """Our rows: one motion with the plan left open, drawn ones, without the path, and refined."""
+    """Our rows: one motion with the plan left open, drawn ones, spread ones, without the path, and refined."""
     test, seed = table.test, options.seed
     one = _motions(table, generator, tokenizer, seed=seed)
     table.add("generated", _WORDS, _tracks(table, one), reads_words=True, motions=one)
-    for temperature in (1.0, _NEAR):
-        drawn = [
-            _tracks(table, _motions(table, generator, tokenizer, seed=seed, sample=sample, temperature=temperature))
-            for sample in range(options.samples)
-        ]
-        of_each = [[track for (track,) in of_one] for of_one in zip(*drawn, strict=True)]
-        name = "generated, drawn" + ("" if temperature == 1 else f" at {temperature:g}")
+    numbers = range(options.samples)
+    for name, how in (
+        ("generated, drawn", lambda number: {"temperature": 1.0}),
+        ("generated, spread", lambda number: {"one_of": (number, options.samples)}),
+    ):
+        many = [_tracks(table, _motions(table, generator, tokenizer, seed=seed, sample=n, **how(n))) for n in numbers]
+        of_each = [[track for (track,) in of_one] for of_one in zip(*many, strict=True)]
         table.add(name, _WORDS, of_each, reads_words=True, best=True)
     blind = _motions(table, generator, tokenizer, seed=seed, with_path=False)
     table.add("generated without path", _WORDS_NO_PATH, _tracks(table, blind), reads_words=True, motions=blind)
@@ -330,13 +329,14 @@ def _motions(
     seed: int,
     sample: int = 0,
     temperature: float = 0.0,
+    one_of: tuple[int, int] | None = None,
     with_path: bool = True,
 ) -> list[HandMotion]:
     """A motion for each sequence of the table; sample after sample by another of its instructions."""
     texts = [c.episode.instructions[sample % len(c.episode.instructions)] for c in table.test]
     return generate_motions(
         table.test, generator, tokenizer, instructions=texts, seed=seed + sample, temperature=temperature,
-        with_path=with_path,
+        one_of=one_of, with_path=with_path,
     )  # fmt: skip
 
 
