@@ -2,9 +2,9 @@
 
 Run: ``python benchmarks/paper_steps.py --data STORE --out OUT [--language FOLDER] [--steps 10]``
 
-Without ``--language`` a checkpoint of Qwen3-0.6B's sizes with random weights is written first, in the format in which the
-pretrained one is published, with byte pairs learned from the store's instructions. What is measured is the same with
-the pretrained weights, the loss aside.
+Without ``--language`` a checkpoint of Qwen3-0.6B's sizes with random weights is written first, in the format in which
+the pretrained one is published, with byte pairs learned from the store's instructions. What is measured is the same
+with the pretrained weights, the loss aside.
 """
 
 from __future__ import annotations

@@ -102,7 +102,8 @@ def test_plans_that_stand_for_all_are_nearer_to_each_than_drawn_ones(missed):
         return float(torch.cdist(recorded, plan.coordinates(plan.decode(codes))).square().amin(1).mean())
 
     found = plan.spread(10)
-    assert found.shape == (10, AXES) and int(found.max()) < RANGES
+    assert found.shape == (10, AXES)
+    assert int(found.max()) < RANGES
     blind = torch.randint(RANGES, (20, 10, AXES), generator=torch.Generator().manual_seed(3))
     assert nearest(found) < 0.75 * min(nearest(codes) for codes in blind)
     cluster = pytest.importorskip("sklearn.cluster")
@@ -117,5 +118,6 @@ def test_more_plans_than_were_recorded_repeat_some_and_none_recorded_are_all_the
     plan = PlanCodes(LATENT, memory=3)
     plan.fit(missed, METRIC)
     found = plan.spread(7)
-    assert len(found) == 7 and len(found.unique(dim=0)) == 3
+    assert len(found) == 7
+    assert len(found.unique(dim=0)) == 3
     assert len(PlanCodes(LATENT).spread(4).unique(dim=0)) == 1

@@ -138,7 +138,9 @@ def words(texts):
     return states, torch.ones(len(texts), 1, dtype=torch.bool)
 
 
-STILL = Variation(crop=0.0, speed=1.0, yaw_deg=0.0, shift=0.0, scale=1.0, partial=0.0, point_noise=0.0, without_path=0.0)
+STILL = Variation(
+    crop=0.0, speed=1.0, yaw_deg=0.0, shift=0.0, scale=1.0, partial=0.0, point_noise=0.0, without_path=0.0
+)
 
 
 def settings(**changes) -> GeneratorTraining:
@@ -499,7 +501,9 @@ def test_a_varied_motion_is_the_same_motion_in_another_frame(tokenizer):
     motions = packed(tokenizer, 3)
     rows, rng = torch.arange(3), torch.Generator().manual_seed(0)
     plain = motions.batch(rows, HANDS[0], None, rng, with_path=True)
-    moved = motions.batch(rows, HANDS[0], Variation(crop=0.0, speed=1.0, scale=1.0, point_noise=0.0), rng, with_path=True)
+    moved = motions.batch(
+        rows, HANDS[0], Variation(crop=0.0, speed=1.0, scale=1.0, point_noise=0.0), rng, with_path=True
+    )
     features = tokenizer.features(HANDS[0])
     worlds, views = [], []
     for batch in (plain, moved):

@@ -102,7 +102,7 @@ def eval_wording(
     from unihm.datasets.splits import split as split_ids
     from unihm.evaluation.cases import TEST_PARTS
     from unihm.evaluation.tables import text_table, write_tables
-    from unihm.evaluation.trained_on import refuse_trained_on
+    from unihm.evaluation.trained_on import recordings_of, refuse_trained_on
     from unihm.evaluation.wording import evaluate_wording
     from unihm.pipeline import Pipeline
 
@@ -111,8 +111,7 @@ def eval_wording(
     parts = ("validation",) if selection else TEST_PARTS.get(split, ("test",))
     if not selection:
         records = episode_table(data)
-        recordings = {record.id: record.recording for record in records}
-        tested = {recordings[name] for part in parts for name in split_ids(split, part, records)}
+        tested = recordings_of(records, [name for part in parts for name in split_ids(split, part, records)])
         card = getattr(pipeline.generator, "card", None) or {}
         refuse_trained_on(tested, {"tokenizer": pipeline.tokenizer.card, "generator": card})
     rows = evaluate_wording(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -17,7 +18,7 @@ from unihm.datasets.motion_store import attach, motion_ids
 from unihm.datasets.splits import split as split_ids
 from unihm.evaluation.motion_metrics import Track
 from unihm.evaluation.references import Given, without_path
-from unihm.evaluation.trained_on import refuse_trained_on
+from unihm.evaluation.trained_on import recordings_of, refuse_trained_on
 from unihm.generation.base import GenerationRequest, Generator
 from unihm.geometry.object_frame import view_canonical
 from unihm.hands.hand import HandModel, load_hand
@@ -98,8 +99,7 @@ def held_out(
     if generates:
         if generator is None or tokenizer is None:
             raise ValueError("Generated variants need a generator and a tokenizer.")
-        recordings = {record.id: record.recording for record in records}
-        tested = {recordings[name] for ids in of_part.values() for name in ids}
+        tested = recordings_of(records, chain(*of_part.values()))
         card = getattr(generator, "card", None) or {}
         refuse_trained_on(tested, {"tokenizer": tokenizer.card, "generator": card})
     left_out = tuple(name for ids in of_part.values() for name in ids if name in excluded)

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ from unihm.evaluation.official_metrics import OfficialSequence, official_metrics
 from unihm.evaluation.references import ConstantPose, NearestNeighbour, Reference, RidgeRegression, without_path
 from unihm.evaluation.refinement import true_object
 from unihm.evaluation.regression_transformer import RegressionTransformer
-from unihm.evaluation.trained_on import refuse_trained_on, warn_of_other_motions
+from unihm.evaluation.trained_on import recordings_of, refuse_trained_on, warn_of_other_motions
 from unihm.hands.hand import HandModel, load_hand
 from unihm.processes import spread
 from unihm.refinement import RefinementConfig, refine
@@ -122,8 +123,7 @@ def evaluate_generation(
     names = ("validation",) if options.selection else TEST_PARTS.get(split, ("test",))
     parts = {part: split_ids(split, part, records) for part in names}
     if not options.selection:
-        recordings = {record.id: record.recording for record in records}
-        tested = {recordings[name] for ids in parts.values() for name in ids}
+        tested = recordings_of(records, chain(*parts.values()))
         cards = {"tokenizer": tokenizer.card, "generator": _card(generator), "metric encoder": encoder.card}
         cards |= {f"generator without {name}": _card(other) for name, other in (ablations or {}).items()}
         refuse_trained_on(tested, cards)

@@ -64,3 +64,12 @@ def frame_at(phases: Float[Tensor, " K"], lengths: Int[Tensor, " B"], lift: Int[
     last = (lengths - 1)[:, None]
     lift = torch.minimum(lift, lengths - 1).clamp(min=0)[:, None]
     return torch.where(phases < 1, phases * lift, lift + (phases - 1) * (last - lift))
+
+
+def values_at(x: Float[Tensor, "B S *rest"], time: Float[Tensor, "B T"]) -> Float[Tensor, "B T *rest"]:
+    """Rows between rows, linearly; before the first and after the last they stay."""
+    low = time.floor().long().clamp(0, x.shape[1] - 1)
+    high = (low + 1).clamp(max=x.shape[1] - 1)
+    weight = (time - low).clamp(0, 1).reshape(*time.shape, *[1] * (x.ndim - 2))
+    row = torch.arange(len(x), device=x.device)[:, None]
+    return (1 - weight) * x[row, low] + weight * x[row, high]

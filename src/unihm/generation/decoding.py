@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from unihm.generation.asked import direction
 from unihm.generation.code_head import Pointed, draw, rest_of
 from unihm.generation.conditions import Conditions
 from unihm.generation.plan_codes import AXES, RANGES
@@ -95,7 +96,7 @@ def write_codes(
         carried = c.path_given & c.cloud_given & (c.lift < c.lengths)
         told = touching(
             here.told, c.start, c.points, carried, network.plan, person.tips, sampling.touch, drawn=planned,
-            asked=Asked(side=network.asked_side(c), wrist_palm=person.wrist_palm),
+            asked=Asked(side=direction(guess.asked, "approach", c.view), wrist_palm=person.wrist_palm),
         )  # fmt: skip
         here = replace(here, told=told)
     origin = network.origin(conditions, here)

@@ -225,9 +225,7 @@ def person_of(tokenizer: Tokenizer) -> Person:
 def sampling_of(own: Sampling, request: GenerationRequest) -> Sampling:
     """How codes are drawn where a request asks for something else than the generator's own way."""
     temperature = own.temperature if request.temperature is None else request.temperature
-    return replace(
-        own, temperature=temperature, top_k=request.top_k, top_p=request.top_p, one_of=request.one_of
-    )
+    return replace(own, temperature=temperature, top_k=request.top_k, top_p=request.top_p, one_of=request.one_of)
 
 
 _POINTS = 1024

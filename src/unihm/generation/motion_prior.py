@@ -27,6 +27,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from unihm.generation.conditions import values_at
 from unihm.tokenizer.hand_chart import LatentPose
 
 KNOTS = 33
@@ -194,7 +195,7 @@ def told(poses: LatentPose, phase: Float[Tensor, "B T"], lengths: Int[Tensor, " 
     values = torch.cat([poses.t, poses.R.flatten(-2), poses.fingers], dim=-1)
     knots = torch.linspace(0, 2, KNOTS).to(values)
     place = _inverse(phase, knots, lengths)
-    return _between(values, place) - _fading(values[:, 0], knots.expand(len(values), -1))
+    return values_at(values, place) - _fading(values[:, 0], knots.expand(len(values), -1))
 
 
 def held(start: LatentPose) -> Float[Tensor, "B K v"]:
@@ -207,7 +208,7 @@ def held(start: LatentPose) -> Float[Tensor, "B K v"]:
 def poses_of(y: Float[Tensor, "B K v"], start: LatentPose, phase: Float[Tensor, "B T"]) -> LatentPose:
     """Poses (B, T) of what a prior tells: the inverse of `told` at the given phases."""
     first = torch.cat([start.t, start.R.flatten(-2), start.fingers], dim=-1)
-    values = _between(y, phase * ((KNOTS - 1) / 2)) + _fading(first, phase)
+    values = values_at(y, phase * ((KNOTS - 1) / 2)) + _fading(first, phase)
     return LatentPose(
         R=nearest_rotation(values[..., 3:PALM].unflatten(-1, (3, 3))), t=values[..., :3], fingers=values[..., PALM:]
     )
@@ -225,15 +226,6 @@ def _fading(first: Float[Tensor, "B v"], phase: Float[Tensor, "B T"]) -> Float[T
     """The initial pose's part: all of it at the start, nothing from the lift on."""
     s = phase.clamp(max=1)
     return (1 - s * s * (3 - 2 * s))[..., None] * first[:, None]
-
-
-def _between(x: Float[Tensor, "B S v"], place: Float[Tensor, "B K"]) -> Float[Tensor, "B K v"]:
-    """Rows between rows, linearly."""
-    low = place.floor().long().clamp(0, max(x.shape[1] - 2, 0))
-    high = (low + 1).clamp(max=x.shape[1] - 1)
-    weight = (place - low).clamp(0, 1)[..., None]
-    row = torch.arange(len(x), device=x.device)[:, None]
-    return x[row, low] * (1 - weight) + x[row, high] * weight
 
 
 def _inverse(

@@ -209,24 +209,20 @@ class MotionQwen3(nn.Module):
     def guess_of(self, conditions: Conditions) -> Guess:
         """What the priors say."""
         c = self.seen(conditions)
-        told = blocks(c, self.reader(c.words, c.words_mask))
+        asked = self.reader(c.words, c.words_mask)
+        told = blocks(c, asked)
         latent = c.start.fingers.shape[-1]
         inputs = self.prior.inputs(told), self.prior_without_path.inputs(told)
         told_by = [
             committee(x, prior.told(x, latent)) if prior.fitted else held(c.start)
             for prior, committee, x in zip(self.priors, self.committees, inputs, strict=True)
         ]
-        return Guess(inputs=inputs, told=torch.where(c.path_given[:, None, None], *told_by))
+        return Guess(asked=asked, inputs=inputs, told=torch.where(c.path_given[:, None, None], *told_by))
 
     @property
     def priors(self) -> tuple[MotionPrior, MotionPrior]:
         """With the path, and without it."""
         return self.prior, self.prior_without_path
-
-    def asked_side(self, conditions: Conditions) -> Float[Tensor, "B 3"]:
-        """From where the words want the hand to come, in the canonical frame; as long as that is sure."""
-        c = self.seen(conditions)
-        return direction(self.reader(c.words, c.words_mask), "approach", c.view)
 
     def planned(self, conditions: Conditions, guess: Guess, plan: Int[Tensor, "B A"], share: float = 1.0) -> Guess:
         """The guess with its plan, or with a share of what the plan adds."""
@@ -319,7 +315,7 @@ class MotionQwen3(nn.Module):
             words_mask = c.words_mask.any(dim=1, keepdim=True).expand(-1, words.shape[1])
         else:
             words, words_mask = self.words(c.words), c.words_mask
-        asked = self.reader(c.words, c.words_mask)
+        asked = guess.asked
         to = [direction(asked, slot, c.view) for slot in ("approach", "travel")]
         pose = [METRE * c.start.t, rotation_6d(c.start.R), c.start.fingers]
         start = self.start(torch.cat([*pose, asked, c.view, *to], dim=-1))
@@ -357,8 +353,10 @@ def phases(c: Conditions) -> Float[Tensor, "B T"]:
 
 @dataclass(frozen=True, kw_only=True)
 class Guess:
-    """What the priors say before the network is asked."""
+    """What is asked for and what the priors say of it, before the network is asked."""
 
+    asked: Float[Tensor, "B s"]
+    """From `asked.InstructionReader`."""
     inputs: tuple[Float[Tensor, "B X"], Float[Tensor, "B Y"]]
     """What the two priors see."""
     told: Float[Tensor, "B K v"]

@@ -6,8 +6,9 @@ an object touches it is one more thing known of the motion, so the plan z is the
     min_z  |z - z_0|^2 / (2 tau^2) + sum_{i, k} w_i rho((|tip_i(z, t_k) - P_obj| - d)_+ / sigma)
 
 over moments t_k in which the object is carried, with rho a cost that lets a finger go which is far from the object
-anyway. Then the fingers alone close on what is still open, the palm standing where it is. The tips are those of the person's hand whose pose the codes tell; other hands show the same pose. Distances are
-to the cloud's points alone, without a sign: what is pierced is the refinement's to mend (Sec. 3.4).
+anyway. Then the fingers alone close on what is still open, the palm standing where it is. The tips are those of the
+person's hand whose pose the codes tell; other hands show the same pose. Distances are to the cloud's points alone,
+without a sign: what is pierced is the refinement's to mend (Sec. 3.4).
 
 Differs from the paper, whose generator knows nothing of contact; `Touch(weight=0)` is its way.
 

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from unihm.generation.conditions import values_at
 from unihm.geometry.lie import inverse, make_transform, matrix_from_6d, rotation_6d, transform_points
 from unihm.geometry.object_frame import canonical_object_frame
 from unihm.schema.episode import Episode
@@ -259,15 +260,6 @@ def about_z(yaw: Float[Tensor, " B"], shift: Float[Tensor, "B 3"]) -> Float[Tens
     zero, one = torch.zeros_like(yaw), torch.ones_like(yaw)
     rows = [yaw.cos(), -yaw.sin(), zero, yaw.sin(), yaw.cos(), zero, zero, zero, one]
     return make_transform(torch.stack(rows, dim=-1).unflatten(-1, (3, 3)), shift)
-
-
-def values_at(x: Float[Tensor, "B S *rest"], time: Float[Tensor, "B T"]) -> Float[Tensor, "B T *rest"]:
-    """Values between frames, linearly."""
-    low = time.floor().long().clamp(0, x.shape[1] - 1)
-    high = (low + 1).clamp(max=x.shape[1] - 1)
-    weight = (time - low).reshape(*time.shape, *[1] * (x.ndim - 2))
-    row = torch.arange(len(x))[:, None]
-    return (1 - weight) * x[row, low] + weight * x[row, high]
 
 
 def poses_at(T: Float[Tensor, "B S 4 4"], time: Float[Tensor, "B T"]) -> Float[Tensor, "B T 4 4"]:

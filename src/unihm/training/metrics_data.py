@@ -18,11 +18,12 @@ from unihm.datasets.motion_store import read_motions
 from unihm.datasets.object_names import OBJECT_NAMES
 from unihm.evaluation.cases import case_of
 from unihm.evaluation.motion_text.frames import Motions, join, pack
+from unihm.generation.conditions import values_at
 from unihm.generation.generator import Reader
 from unihm.geometry.lie import inverse
 from unihm.hands.hand import load_hand
 from unihm.schema.episode import Episode
-from unihm.training.generator_data import about_z, poses_at, values_at
+from unihm.training.generator_data import about_z, poses_at
 from unihm.training.spoiling import Spoiling, spoiled
 
 _AT_ONCE = 64  # sentences that are read together; more would be padded to the longest of many
