@@ -302,10 +302,11 @@ def _add_generated(
     one = _motions(table, generator, tokenizer, seed=seed)
     table.add("generated", _WORDS, _tracks(table, one), reads_words=True, motions=one)
     numbers = range(options.samples)
-    for name, how in (
-        ("generated, drawn", lambda number: {"temperature": 1.0}),
-        ("generated, spread", lambda number: {"one_of": (number, options.samples)}),
-    ):
+    ways: dict[str, Callable[[int], dict[str, Any]]] = {
+        "generated, drawn": lambda number: {"temperature": 1.0},
+        "generated, spread": lambda number: {"one_of": (number, options.samples)},
+    }
+    for name, how in ways.items():
         many = [_tracks(table, _motions(table, generator, tokenizer, seed=seed, sample=n, **how(n))) for n in numbers]
         of_each = [[track for (track,) in of_one] for of_one in zip(*many, strict=True)]
         table.add(name, _WORDS, of_each, reads_words=True, best=True)
