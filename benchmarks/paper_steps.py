@@ -22,7 +22,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from unihm.datasets.episode_store import read_episodes
-from unihm.training.generator import GENERATOR, train_generator
+from unihm.training.generator import train_generator
+from unihm.training.generator_presets import GENERATOR
 
 _SIZES = {
     "hidden_size": 1024, "intermediate_size": 3072, "num_hidden_layers": 28, "num_attention_heads": 16,

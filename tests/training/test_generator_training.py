@@ -33,16 +33,10 @@ from unihm.tokenizer.tokenizer import Tokenizer
 from unihm.training import generator as training
 from unihm.training.codec_fitting import Poses, fit_stage, set_start
 from unihm.training.committee import CommitteeTraining
-from unihm.training.generator import (
-    GENERATOR,
-    GeneratorTask,
-    GeneratorTraining,
-    conditions_of,
-    motion_errors,
-    poses_of_batch,
-    train_generator,
-)
+from unihm.training.generator import motion_errors, train_generator
 from unihm.training.generator_data import ConditionedMotions, Variation
+from unihm.training.generator_presets import GENERATOR, GeneratorTraining, ablated
+from unihm.training.generator_task import GeneratorTask, conditions_of, plan_of, poses_of_batch
 from unihm.training.loop import LoopConfig, fit
 from unihm.training.presets import CodecFitting
 from unihm.training.prior_fitting import PriorFitting
@@ -253,7 +247,7 @@ def test_the_fitted_prior_is_nearer_than_a_hand_that_stays(tokenizer, with_path)
     errors = [error(network.origin(conditions, guess)) for guess in (knowing, left_out)]
     assert errors[0] < errors[1] < 0.6 * error(stays)
     # A plan that tells the truth brings the guess nearer; one that is written in another row's name does not.
-    plan = training.plan_of(network, conditions, left_out, truth)
+    plan = plan_of(network, conditions, left_out, truth)
     planned = error(network.origin(conditions, network.planned(conditions, left_out, plan)))
     mixed = error(network.origin(conditions, network.planned(conditions, left_out, plan.roll(1, 0))))
     assert planned < 0.7 * errors[1] < mixed
@@ -454,13 +448,13 @@ def test_presets():
 
 
 def test_ablations_leave_out_what_they_name(tokenizer):
-    config = training.ablated(replace(brief(1), without=("words", "cloud", "masking", "prior", "touching")))
+    config = ablated(replace(brief(1), without=("words", "cloud", "masking", "prior", "touching")))
     assert config.generator.without == ("words", "cloud")
     assert (config.masked, config.masking, config.prior, config.sampling.touch.weight) == (0.0, None, None, 0.0)
     assert config.sampling.way == "autoregressive"
-    assert training.ablated(brief(1)) == brief(1)
+    assert ablated(brief(1)) == brief(1)
     with pytest.raises(ValueError, match="Did you mean 'words'"):
-        training.ablated(replace(brief(1), without=("word",)))
+        ablated(replace(brief(1), without=("word",)))
     # A network without words or cloud says the same whatever they are.
     batch = packed(tokenizer, 3).batch(torch.arange(3), HANDS[0], None, torch.Generator())
     torch.manual_seed(0)

@@ -98,11 +98,12 @@ def eval_wording(
         out: Folder for table.txt, table.csv and table.json.
         json: Print the rows as JSON.
     """
+    from unihm.datasets.episode_rows import recordings_of
     from unihm.datasets.episode_store import episode_table
     from unihm.datasets.splits import split as split_ids
     from unihm.evaluation.cases import TEST_PARTS
     from unihm.evaluation.tables import text_table, write_tables
-    from unihm.evaluation.trained_on import recordings_of, refuse_trained_on
+    from unihm.evaluation.trained_on import refuse_trained_on
     from unihm.evaluation.wording import evaluate_wording
     from unihm.pipeline import Pipeline
 

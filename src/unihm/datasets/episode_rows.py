@@ -8,7 +8,7 @@ xyz + quaternion wxyz.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,3 +128,9 @@ def finite_cell(path: Path, table: pa.Table, name: str, row: int) -> np.ndarray:
     if value is None or not np.isfinite(value).all():
         raise ValueError(f"'{path}': {name} of '{table['id'][row]}' is missing or holds NaN or infinite values.")
     return value
+
+
+def recordings_of(records: Iterable[EpisodeRecord], ids: Iterable[str]) -> set[str]:
+    """The recordings that episodes come from; a mirrored or varied episode has that of its original."""
+    wanted = set(ids)
+    return {record.recording for record in records if record.id in wanted}

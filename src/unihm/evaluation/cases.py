@@ -13,12 +13,13 @@ import numpy as np
 import torch
 
 from unihm.contact_phases import contact_phase, lift_frame
+from unihm.datasets.episode_rows import recordings_of
 from unihm.datasets.episode_store import episode_table, read_episodes
 from unihm.datasets.motion_store import attach, motion_ids
 from unihm.datasets.splits import split as split_ids
 from unihm.evaluation.motion_metrics import Track
 from unihm.evaluation.references import Given, without_path
-from unihm.evaluation.trained_on import recordings_of, refuse_trained_on
+from unihm.evaluation.trained_on import refuse_trained_on
 from unihm.generation.base import GenerationRequest, Generator
 from unihm.geometry.object_frame import view_canonical
 from unihm.hands.hand import HandModel, load_hand

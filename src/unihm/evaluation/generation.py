@@ -20,6 +20,7 @@ import torch
 from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
+from unihm.datasets.episode_rows import recordings_of
 from unihm.datasets.episode_store import episode_table, read_episodes
 from unihm.datasets.motion_store import read_motions
 from unihm.datasets.splits import split as split_ids
@@ -42,7 +43,7 @@ from unihm.evaluation.official_metrics import OfficialSequence, official_metrics
 from unihm.evaluation.references import ConstantPose, NearestNeighbour, Reference, RidgeRegression, without_path
 from unihm.evaluation.refinement import true_object
 from unihm.evaluation.regression_transformer import RegressionTransformer
-from unihm.evaluation.trained_on import recordings_of, refuse_trained_on, warn_of_other_motions
+from unihm.evaluation.trained_on import refuse_trained_on, warn_of_other_motions
 from unihm.hands.hand import HandModel, load_hand
 from unihm.processes import spread
 from unihm.refinement import RefinementConfig, refine

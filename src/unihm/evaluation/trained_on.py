@@ -7,19 +7,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from unihm.datasets.episode_rows import EpisodeRecord
 from unihm.datasets.made_with import not_the_motions
 
 _log = logging.getLogger(__name__)
 
 Cards = Mapping[str, Mapping[str, Any]]
 """Name of each part that touches the result to its weights' card."""
-
-
-def recordings_of(records: Iterable[EpisodeRecord], ids: Iterable[str]) -> set[str]:
-    """The recordings that episodes come from; a mirrored or varied episode has that of its original."""
-    wanted = set(ids)
-    return {record.recording for record in records if record.id in wanted}
 
 
 def refuse_trained_on(tested: set[str], cards: Cards) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from unihm.datasets.episode_store import episode_table
-from unihm.datasets.manifest import hands_in, read_manifest
+from unihm.datasets.manifest import hands_in
 from unihm.datasets.motion_store import motion_ids
 from unihm.datasets.splits import split as split_ids
 from unihm.evaluation.distribution_metrics import POOL, TOP, r_precision
@@ -26,11 +26,12 @@ from unihm.evaluation.motion_text.network import MotionTextNetwork, NetworkConfi
 from unihm.generation.generator import Reader
 from unihm.generation.text_encoder import load_text_encoder
 from unihm.schema.storage import write_json
+from unihm.training.card import training_card
 from unihm.training.loop import LoopConfig, fit
 from unihm.training.metrics_data import DescribedMotions
 from unihm.training.metrics_objective import SENTENCES, MetricsModule, MetricsTask, MetricsTraining
 from unihm.training.presets import choose
-from unihm.training.tokenizer import LICENCE, begin_with_motions
+from unihm.training.tokenizer import begin_with_motions
 from unihm.training.unified import one_thread
 
 _log = logging.getLogger(__name__)
@@ -100,22 +101,10 @@ def train_metrics(
         module, task.loss, task.batches, config.loop, out, steps_per_epoch=task.steps_per_epoch, resume=resume,
         on_epoch_end=task.validate, title="metrics",
     )  # fmt: skip
-    recordings = {record.id: record.recording for record in records}
-    card = {
-        "licence": LICENCE,
-        "preset": name,
-        "training": asdict(config),
-        "split": split,
-        "seed": seed,
-        "kept_epoch": progress.best_epoch or progress.epoch,
-        "command": f"unihm train metrics --data DATA --preset {name} --split {split} --seed {seed}",
-        "data_fingerprint": read_manifest(data)["fingerprint"],
-        "motions": made,
-        "hands": list(hands),
-        "training_episodes": len(parts["train"]),
-        "training_recordings": sorted({recordings[i] for i in parts["train"]}),
-        "selection_recordings": sorted({recordings[i] for i in parts["validation"]}),
-    }
+    card = training_card(
+        "metrics", config, preset=name, split=split, seed=seed, data=data, made=made, records=records, parts=parts
+    )
+    card |= {"kept_epoch": progress.best_epoch or progress.epoch, "hands": list(hands)}
     path = out / weights_name(split)
     encoder = _with_axes(module.network, sets["train"], reader)
     fingerprint = encoder.save(path, card)

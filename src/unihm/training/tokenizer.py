@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,12 @@ from unihm.tokenizer.figures import cross_rows, mean_pose_errors, own_rows
 from unihm.tokenizer.tokenizer import SHIPPED, Tokenizer, load_tokenizer
 from unihm.tokenizer.unified import UnifiedTokenizer
 from unihm.tokenizer.vqvae import SharedVQVAE
+from unihm.training.card import training_card
 from unihm.training.distributed import processes, rank, wait
 from unihm.training.presets import TOKENIZER, TokenizerTraining, UnifiedTraining, choose
 from unihm.training.tokenizer_data import PairedMotions
 from unihm.training.tokenizer_stages import TokenizerStages
 from unihm.training.unified import fit_codec, one_thread, seeded, train_charts
-
-LICENCE = "CC BY-NC 4.0 (trained on DexYCB)"
 
 _log = logging.getLogger(__name__)
 
@@ -77,8 +76,8 @@ def train_tokenizer(
     config = choose(TOKENIZER, preset) if isinstance(preset, str) else preset
     config = _seeded(config, seed)
     data, out = Path(data), Path(out)
-    manifest = read_manifest(data)
     reference = config.tokenizer.reference_hand
+    read_manifest(data)  # says in one line where this is no data set
     known = hands_in(data)
     if reference not in known:
         raise unknown_name(f"Motions in '{data}' of reference hand", reference, known)
@@ -107,20 +106,9 @@ def train_tokenizer(
 
     if rank() > 0:
         return {"process": rank()}
-    recordings = {record.id: record.recording for record in records}
-    card = {
-        "licence": LICENCE,
-        "preset": name,
-        "training": asdict(config),
-        "split": split,
-        "seed": seed,
-        "command": f"unihm train tokenizer --data DATA --preset {name} --split {split} --seed {seed}",
-        "data_fingerprint": manifest["fingerprint"],
-        "motions": made,
-        "training_episodes": len(parts["train"]),
-        "training_recordings": sorted({recordings[i] for i in parts["train"]}),
-        "selection_recordings": sorted({recordings[i] for i in parts["validation"]}),
-    }
+    card = training_card(
+        "tokenizer", config, preset=name, split=split, seed=seed, data=data, made=made, records=records, parts=parts
+    )
     return _export(model, out / SHIPPED, card, motions, models, reference)
 
 
