@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -387,6 +391,40 @@ def test_a_cut_off_run_resumes_to_the_same_weights(tokenizer, store, tmp_path, m
     ends = [read_tensors(tmp_path / name / "checkpoint.safetensors")[0] for name in ("whole", "cut")]
     assert set(ends[0]) == set(ends[1])
     assert [name for name, value in ends[0].items() if not torch.equal(ends[1][name], value)] == []
+
+
+SCRIPT = """
+import sys
+sys.path[:0] = {path!r}
+import test_generator_training as here
+from unihm.tokenizer.tokenizer import load_tokenizer
+from unihm.training.generator import train_generator
+tokenizer = load_tokenizer({tokenizer!r})
+result = train_generator({store!r}, {out!r}, preset=here.brief(epochs=3), seed=5, tokenizer=tokenizer)
+print(sorted(result))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_follow_one(tokenizer, store, trained, tmp_path):
+    """Each draws its own noise, so the weights differ; priors are the same and the figures near."""
+    tokenizer.save(tmp_path / "tokenizer.safetensors", tokenizer.card)
+    script = tmp_path / "run.py"
+    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "generation")]
+    names = {name: str(tmp_path / name) for name in ("out",)} | {"tokenizer": str(tmp_path / "tokenizer.safetensors")}
+    script.write_text(SCRIPT.format(path=paths, store=str(store), **names))
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone", str(script)]
+    done = subprocess.run(
+        launch, capture_output=True, text=True, timeout=500, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "['process']" in done.stdout
+    one, two = (read_tensors(folder / "generator.safetensors")[0] for folder in (trained[0], tmp_path / "out"))
+    for name, value in one.items():
+        if name.startswith("prior."):
+            torch.testing.assert_close(two[name], value, atol=1e-3, rtol=1e-2)
+    found = json.loads((tmp_path / "out" / "generator.json").read_text())["figures"]
+    assert found["mpjpe_mm"] == pytest.approx(trained[1]["figures"]["mpjpe_mm"], rel=0.3)
 
 
 def test_a_run_with_other_motions_is_not_resumed(tokenizer, store, trained, tmp_path, caplog):

@@ -26,6 +26,7 @@ from unihm.hands.hand import HandModel, load_hand
 from unihm.schema.storage import write_json
 from unihm.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from unihm.training.card import training_card
+from unihm.training.distributed import processes, rank, wait
 from unihm.training.generator_data import Batch, ConditionedMotions
 from unihm.training.generator_presets import GENERATOR, GeneratorTraining, ablated
 from unihm.training.generator_task import GeneratorTask, conditions_of
@@ -38,6 +39,7 @@ from unihm.training.tokenizer import begin_with_motions, load_motions
 _log = logging.getLogger(__name__)
 
 
+@processes()
 def train_generator(
     data: str | Path,
     out: str | Path,
@@ -69,7 +71,8 @@ def train_generator(
         stop_after: Stop after so many steps in all and leave a checkpoint to resume from.
 
     Returns:
-        Where the weights are, their fingerprint, and the figures on the validation part.
+        Where the weights are, their fingerprint, and the figures on the validation part; of `torchrun`'s processes but
+        the first, only their number.
 
     Raises:
         ValueError: Preset, split or a motion do not exist, the store is unfit, a checkpoint does not fit, or the run
@@ -86,7 +89,8 @@ def train_generator(
     if "train" not in sets:
         raise ValueError(f"Split '{split}' has no training episodes in '{data}'.")
     hands = sets["train"].hands
-    made = begin_with_motions(data, hands, out, resume=resume)
+    made = begin_with_motions(data, hands, out, resume=resume) if rank() == 0 else {}
+    wait()
     if others := not_the_motions(tokenizer.card, data, hands):
         _log.warning("The tokenizer %s.", others)
     body, reader = (None, load_text_encoder()) if language is None else load_qwen3(language)
@@ -119,6 +123,8 @@ def train_generator(
         title="generator",
         stop_after=stop_after,
     )
+    if rank() > 0:
+        return {"process": rank()}
     if tuner is not None:
         network.body = merged(tuner)
     options = ["--without", *config.without] if config.without else []
