@@ -56,7 +56,7 @@ class Touch:
     """Gauss-Newton steps."""
     longest_step: float = 1.5
     """Standard deviations, where the guess comes from another side: longer steps swing about the sector's corners."""
-    closing_reach: float = 0.005
+    closing_reach: float = 0.003
     """m; as `reach`, for the fingers alone. A little nearer, so that more touch."""
     closing_sigma: float = 0.007
     """m; as `sigma`, for the fingers alone."""
@@ -198,15 +198,23 @@ class _Scene:
         return y + torch.tensordot(z, axes, 1)
 
     def far(self, y: Float[Tensor, "B C K v"], reach: float, sector: _Sector | None) -> Float[Tensor, "B C r"]:
-        """How far tips are beyond reach and the wrist outside of the asked side, m, for several plans of a motion."""
+        """How far tips are beyond reach and the wrist outside of the asked side, m.
+
+        Args:
+            y: A plan of each motion, and others that are next to it.
+            reach: m.
+            sector: None leaves the side open.
+        """
         batch, many = y.shape[:2]
         phase = torch.tensor(_MOMENTS + _ARRIVED).to(y)
         touches = len(_MOMENTS)
         first = self.start.map(lambda part: part.repeat_interleave(many, dim=0))
         pose = poses_of(y.flatten(0, 1), first, phase.expand(batch * many, -1))
-        tips = self.tips_of(pose[:, :touches]).unflatten(0, (batch, many))
-        distance = torch.cdist(tips.flatten(1, 3), self.points).amin(-1).unflatten(1, tips.shape[1:4])
-        beyond = (distance - reach).clamp(min=0).flatten(2)
+        tips = self.tips_of(pose[:, :touches]).unflatten(0, (batch, many)).flatten(2, 3)
+        # The nearest point of the first plan: its neighbours are too near to have another, but for kinks.
+        nearest = torch.cdist(tips[:, 0], self.points).argmin(-1)
+        nearest = self.points.gather(1, nearest[..., None].expand(-1, -1, 3))
+        beyond = ((tips - nearest[:, None]).norm(dim=-1) - reach).clamp(min=0)
         if sector is None:
             return beyond
         wrist = (pose.t + pose.R @ sector.wrist_palm)[:, touches:].unflatten(0, (batch, many))
