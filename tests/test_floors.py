@@ -31,6 +31,7 @@ FLOORS = {
     "planning": 3,
     "generation": 3,
     "datasets": 3,
+    "scenes": 3,
     "simulation": 3,
     "sources": 3,
     "pipeline": 4,
