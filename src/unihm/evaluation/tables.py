@@ -106,7 +106,12 @@ def _cell(row: Row, column: str, decimals: int | None) -> str:
     if decimals is None:
         return repr(value)
     interval = row.get(column + _CI)
-    return f"{value:.{decimals}f}" if interval is None else f"{value:.1f} [{interval[0]:.0f}, {interval[1]:.0f}]"
+    if interval is None:
+        return f"{value:.{decimals}f}"
+    low, high = interval
+    if 0 < high - low < 1:
+        return f"{value:.2f} [{low:.2f}, {high:.2f}]"
+    return f"{value:.1f} [{low:.0f}, {high:.0f}]"
 
 
 def _csv(rows: Sequence[Row]) -> str:
