@@ -13,19 +13,17 @@ Differs from the paper: a cloud with fewer points than patches has as many patch
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from unihm.perception.point_ops import farthest_points, gather, nearest
 from unihm.perception.point_sam_parts import ClickEncoder, CloudEncoder, MaskDecoder, MaskEncoder, group, interpolation
+from unihm.perception.published import read_published
 from unihm.schema.weights import assign
 
 # The published file holds a whole image transformer. These parts of it meet pixels or classes, never points.
@@ -188,26 +186,10 @@ def load_point_sam(path: str | Path, config: PointSAMConfig = PointSAMConfig()) 
     Raises:
         ValueError: The file is missing or damaged, or names are missing or unexpected, or shapes differ.
     """
-    tensors = {name: tensor for name, tensor in _read(Path(path)).items() if name not in _OF_IMAGES}
+    tensors = {name: tensor for name, tensor in read_published(path).items() if name not in _OF_IMAGES}
     model = PointSAM(config)
     assign(model, tensors, path)
     return model.eval()
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    """Tensors by name; no code in the file is run."""
-    if not path.is_file():
-        raise ValueError(f"File '{path}' does not exist.")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"'{path}' is damaged or no weights file: {reason}") from error
-    if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
-        raise ValueError(f"'{path}' does not hold tensors by name, as the state of a network does.")
-    return tensors
 
 
 def segment(

@@ -22,10 +22,10 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from unihm.perception.point_ops import chamfer, farthest_points, gather, mean_nearest, nearest
+from unihm.perception.published import read_published
 from unihm.schema.weights import assign
 
 _WRAPPED = "module."  # what DataParallel, in which the authors trained, puts before every name
@@ -90,25 +90,9 @@ def load_official(path: str | Path, config: SnowflakeConfig) -> SnowflakeNet:
     Raises:
         ValueError: The file cannot be read, or names or shapes are not those of the network.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"Checkpoint '{path}' does not exist.")
-    try:
-        if path.suffix == ".safetensors":
-            stored = load_file(path)
-        else:
-            stored = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        # A damaged pickle can raise anything, and the messages run over many lines.
-        raise ValueError(f"'{path}' is damaged or no checkpoint of plain tensors ({type(error).__name__}).") from error
-    weights = stored.get("model", stored) if isinstance(stored, dict) else None
-    if not isinstance(weights, dict):
-        raise ValueError(f"'{path}' holds no weights by name, neither at its top nor under 'model'.")
-    if all(str(name).startswith(_WRAPPED) for name in weights):
-        weights = {str(name).removeprefix(_WRAPPED): tensor for name, tensor in weights.items()}
-    other = [str(name) for name, tensor in weights.items() if not isinstance(tensor, Tensor)]
-    if other:
-        raise ValueError(f"'{path}' holds something other than tensors under {', '.join(other[:4])}.")
+    weights = read_published(path, under="model")
+    if all(name.startswith(_WRAPPED) for name in weights):
+        weights = {name.removeprefix(_WRAPPED): tensor for name, tensor in weights.items()}
     network = SnowflakeNet(config)
     assign(network, weights, path)
     return network.eval()
