@@ -260,11 +260,23 @@ def test_generate_says_whether_it_works(capsys, tmp_path):
     arguments = ("generate", DEMO, "lift the yellow bottle", "--hand", "panda", "--out", tmp_path / "o")
     status, out, _ = run(capsys, *arguments, "--simulate", "--criterion", "light")
     assert status == 0
-    facts = json.loads((tmp_path / "o" / "report.json").read_text())["simulation"]
+    report = json.loads((tmp_path / "o" / "report.json").read_text())
+    parts = {"perception": "tabletop", "completion": "symmetry", "planner": "verbs", "generator": "qwen3-tiny"}
+    assert report["parts"] == parts
+    assert "parts: perception tabletop, completion symmetry, planner verbs, generator qwen3-tiny" in out
+    assert np.asarray(Image.open(tmp_path / "o" / "overlay.png")).shape[0] > 480
+    facts = report["simulation"]
     result = "success" if facts["success"] else f"failed: {facts['reason']}"
     assert f"grab on the perceived object (light): {result}" in out
     assert (facts["candidates"], facts["why"]) == (1, "There was no other.")
     assert "Criterion 'soft' not found" in refused(capsys, *arguments, "--simulate", "--criterion", "soft")
+
+
+def test_plan_writes_its_pictures_and_says_its_parts(capsys, tmp_path):
+    status, out, _ = run(capsys, "plan", DEMO, "lift the yellow bottle", "--out", tmp_path / "o", "--json")
+    assert status == 0
+    assert json.loads(out)["parts"] == {"perception": "tabletop", "completion": "symmetry", "planner": "verbs"}
+    assert sorted(path.name for path in (tmp_path / "o").iterdir()) == ["overlay.png", "plan.html", "plan.npz"]
 
 
 def _resize(name):

@@ -23,6 +23,7 @@ FLOORS = {
     "kinematics": 1,
     "hands": 1,
     "tokenizer": 2,
+    "cliport": 2,
     "sources.checks": 2,  # what keypoints must be, asked by retargeting
     "retargeting": 3,
     "contact_phases": 3,
@@ -30,12 +31,14 @@ FLOORS = {
     "perception": 3,
     "planning": 3,
     "generation": 3,
+    "generation.text_encoder": 2,
     "datasets": 3,
     "scenes": 3,
     "simulation": 3,
     "sources": 3,
     "pipeline": 4,
     "physical_data": 4,
+    "scene_data": 4,
     "annotation": 4,
     "training": 4,
     "evaluation": 4,
@@ -52,6 +55,9 @@ SAME_FLOOR = {
     ("training", "evaluation"),  # the metric encoder is trained, and part of the evaluation
     ("planning", "perception"),  # a plan starts from what was perceived
     ("simulation", "perception"),  # a planner in simulation sees the object through a camera
+    ("training", "scene_data"),  # the planner learns from made scenes
+    ("scenes", "simulation"),  # made scenes are models of the simulation
+    ("scenes", "planning"),  # their instructions come with the path that a planner should find
 }
 # Down within floor 1 and between floors 0 and 1 for plain records.
 WITHIN = {("hands", "kinematics"), ("schema", "hands"), ("kinematics", "schema"), ("hands", "schema")}

@@ -38,13 +38,16 @@ COMMANDS: dict[str, Callable | dict[str, Callable]] = {
         "import": data.data_import,
         "retarget": data.data_retarget,
         "refine": data.data_refine,
+        "synthesize": data.data_synthesize,
         "annotate": data.data_annotate,
         "info": data.data_info,
     },
     "train": {
         "tokenizer": train.train_tokenizer,
         "generator": train.train_generator,
+        "planner": train.train_planner,
         "metrics": train.train_metrics,
+        "completion": train.train_completion,
     },
     "bench": {
         "retargeting": bench.bench_retargeting,
@@ -57,6 +60,7 @@ COMMANDS: dict[str, Callable | dict[str, Callable]] = {
         "wording": evaluate.eval_wording,
         "refinement": evaluate.eval_refinement,
         "simulation": evaluate.eval_simulation,
+        "perception": evaluate.eval_perception,
     },
 }
 

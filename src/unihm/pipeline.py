@@ -20,7 +20,7 @@ from unihm.generation.base import GENERATORS, GenerationRequest, Generator
 from unihm.geometry.object_frame import canonical_object_frame, view_canonical
 from unihm.geometry.signed_distance import CloudDistance
 from unihm.hands.hand import HandModel
-from unihm.perception.base import PERCEPTIONS
+from unihm.perception.base import PERCEPTIONS, Perception
 from unihm.planning.base import PLANNERS
 from unihm.planning.initial_pose import InitialPose
 from unihm.planning.pregrasp import pregrasp
@@ -65,6 +65,7 @@ class Pipeline:
     tokenizer_path: Path | None = None
     generator_path: Path | None = None
     perception: str = "tabletop"
+    perception_path: Path | None = None
     planner: str = "verbs"
     refinement: RefinementConfig = field(default_factory=RefinementConfig)
     top_k: int | None = None
@@ -74,12 +75,18 @@ class Pipeline:
     def __post_init__(self):
         self.tokenizer: Tokenizer = load_tokenizer(self.tokenizer_path)
         self.generator: Generator = GENERATORS[self.generator_name](self.generator_path, tokenizer=self.tokenizer)
+        self.seeing: Perception = PERCEPTIONS[self.perception](self.perception_path)
 
     def plan(
-        self, scene: Scene, instruction: str, *, point: tuple[int, int] | None = None
+        self,
+        scene: Scene,
+        instruction: str,
+        *,
+        point: tuple[int, int] | None = None,
+        box: tuple[int, int, int, int] | None = None,
     ) -> tuple[PerceivedScene, Plan]:
         """Perception and planning only: which object, its cloud, its path."""
-        perceived = PERCEPTIONS[self.perception]().perceive(scene, instruction, point)
+        perceived = self.seeing.perceive(scene, instruction, point, box)
         return perceived, PLANNERS[self.planner]().plan(perceived, instruction)
 
     def generate(
@@ -89,6 +96,7 @@ class Pipeline:
         hand: HandModel,
         *,
         point: tuple[int, int] | None = None,
+        box: tuple[int, int, int, int] | None = None,
         initial_pose: InitialPose | None = None,
         temperature: float | None = None,
         seed: int = 0,
@@ -101,6 +109,7 @@ class Pipeline:
             instruction: Free text.
             hand: The hand that shall move.
             point: Pixel (u, v) on the object, where words do not decide.
+            box: Or corner pixels (u0, v0, u1, v1) of a box about it.
             initial_pose: Where the hand starts; None is the stated pre-grasp on the camera's side of the table.
             temperature: Of the token sampling; None is the generator's default.
             seed: Of the token sampling; same seed, same motion.
@@ -111,7 +120,7 @@ class Pipeline:
         """
         watch = Stopwatch()
         with watch("perceive_and_plan"):
-            perceived, plan = self.plan(scene, instruction, point=point)
+            perceived, plan = self.plan(scene, instruction, point=point, box=box)
         start = initial_pose or InitialPose(T_world_palm=pregrasp(plan), qpos=hand.rest_qpos.numpy().copy())
         thing = None
         if trying is not None and trying.wanted:
@@ -122,7 +131,9 @@ class Pipeline:
         result = self.follow(
             plan, hand, start, temperature=temperature, seed=seed, trying=trying, thing=thing, watch=watch
         )
-        return PipelineResult(**{**vars(result), "perceived": perceived})
+        seen_by = {"perception": self.perception, "completion": self.seeing.completion, "planner": self.planner}
+        report = {**result.report, "parts": {**seen_by, **result.report["parts"]}}
+        return PipelineResult(**{**vars(result), "perceived": perceived, "report": report})
 
     def follow(
         self,
@@ -194,6 +205,7 @@ class Pipeline:
             "instruction": plan.instruction,
             "task": plan.task,
             "hand": hand.name,
+            "parts": {"generator": self.generator_name},
             "frames": len(motion),
             "fps": motion.fps,
             "lift_frame": lift,

@@ -126,3 +126,15 @@ def test_sizes_are_ours_to_choose_and_starts_are_checked():
     with pytest.raises(ValueError, match=r"starts at 0\.2, outside of its range 0 to 0\.15"):
         Drawer(position0=0.2)
     assert list(FIXTURES) == ["drawer", "door", "lid"]
+
+
+def test_a_knob_is_as_wide_as_it_says_and_colours_are_its_own():
+    colors = ((0.1, 0.2, 0.3), (0.9, 0.8, 0.7), (0.5, 0.1, 0.1))
+    drawer = placed("drawer", knob=True, handle_length=0.03, handle_distance=0.03, colors=colors)
+    model, _, _ = model_of(drawer)
+    knob, post = model.geom("drawer/handle/0"), model.geom("drawer/handle/1")
+    assert 2 * (knob.size[0] + knob.size[1]) == pytest.approx(0.03)
+    assert post.size[:2] == pytest.approx([drawer.handle_radius, 0.015])
+    for name, color in zip(("frame/0", "moving/0", "handle/0"), colors, strict=True):
+        assert model.geom(f"drawer/{name}").rgba[:3] == pytest.approx(color)
+    assert model.body("drawer/moving").mass[0] == pytest.approx(drawer.design.mass)

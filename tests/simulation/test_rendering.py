@@ -12,9 +12,11 @@ import pytest
 from scipy.ndimage import maximum_filter, minimum_filter
 
 from unihm.geometry.camera import Camera
+from unihm.geometry.pose import yaw_pose
 from unihm.simulation import opengl, ray_casting
+from unihm.simulation.fixtures import Door, add_fixture
 from unihm.simulation.opengl import missing
-from unihm.simulation.ray_casting import cast
+from unihm.simulation.ray_casting import Lamp, cast
 from unihm.simulation.rendering import BACKENDS, BACKGROUND, ModelRenderer, choose_backend, render_model
 from unihm.simulation.tabletop import DEMO, build, look_at
 
@@ -64,6 +66,56 @@ def test_opengl_agrees_with_rays(scene, backend):
     difference = np.abs(theirs.color.astype(float) - ours.color)[plain]
     assert difference.mean() < 15
     assert np.median(difference) <= 8
+
+
+def test_lamps_are_told_apart_by_their_colours(scene):
+    """Red is diffuse with shadows, green without, blue the highlights: as the ray backend has them."""
+    if missing("egl"):
+        pytest.skip(missing("egl"))
+    lamps = (
+        Lamp(color=(1.0, 0.0, 0.0), highlight=(0.0, 0.0, 1.0)),
+        Lamp(to_light=(0.5, 0.2, 0.4), color=(0.0, 1.0, 0.0), shadow=False),
+    )
+    model, data = scene
+    before = model.geom_rgba.copy()
+    model.geom_rgba[:] = 1
+    try:
+        pictures = []
+        for backend in ("egl", "rays"):
+            with ModelRenderer(model, CAMERA, backend=backend, lamps=lamps, smooth=False) as renderer:
+                pictures.append(renderer.render(data).color.astype(float))
+    finally:
+        model.geom_rgba[:] = before
+    theirs, ours = pictures
+    seg = render_model(model, data, CAMERA, backend="rays").segmentation
+    tops = seg == model.geom("table").id  # which rays paint as wood
+    others = np.isin(seg, [model.geom(name).id for name in ("blob", "capsule")])
+    facing = 255 * 0.4 / np.linalg.norm([0.5, 0.2, 0.4])
+    assert np.median(theirs[tops, 1]) == pytest.approx(facing, abs=2)  # Lambert's law on a level table
+    for channel in range(3):
+        assert np.median(np.abs(theirs - ours)[others, channel]) < 10
+        assert np.corrcoef(theirs[others, channel], ours[others, channel])[0, 1] > 0.93
+    assert min(theirs[others, 2].max(), ours[others, 2].max()) > 60
+
+
+def test_no_ray_goes_through_a_cabinet_that_is_turned():
+    """mj_multiRay alone misses some boards of bodies that are turned; mj_ray is right."""
+    rng = np.random.default_rng(0)
+    seen, hit = np.array([1, 1, 1, 0, 0, 0], dtype=np.uint8), np.zeros(1, dtype=np.int32)
+    for _ in range(20):
+        spec = mujoco.MjSpec()
+        add_fixture(spec, Door(T_world_fixture=yaw_pose(rng.uniform(-3, 3), (rng.uniform(-0.1, 0.1),))))
+        model = spec.compile()
+        data = mujoco.MjData(model)
+        mujoco.mj_forward(model, data)
+        eye = rng.uniform([-1, -1, 0.5], [1, 1, 1.4])
+        way = rng.uniform([-0.2, -0.2, 0], [0.2, 0.2, 0.35], (300, 3)) - eye
+        way /= np.linalg.norm(way, axis=1, keepdims=True)
+        single = []
+        for ray in way:
+            mujoco.mj_ray(model, data, eye, ray, seen, 1, -1, hit)
+            single.append(int(hit[0]))
+        assert cast(model, data, eye, way)[1].tolist() == single
 
 
 def test_intrinsics_and_pose(scene):

@@ -6,7 +6,10 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from unihm.schema.scene import PerceivedScene
 
 
 def say(line: str) -> None:
@@ -38,6 +41,27 @@ def pixel(text: str) -> tuple[int, int]:
     except ValueError:
         raise ValueError(f"--point needs a pixel U,V such as 320,240, got '{text}'.") from None
     return u, v
+
+
+def box_of_pixels(text: str) -> tuple[int, int, int, int]:
+    try:
+        u0, v0, u1, v1 = (int(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"--box needs two corners U0,V0,U1,V1 such as 280,180,360,300, got '{text}'.") from None
+    return u0, v0, u1, v1
+
+
+def prompts(point: str | None, box: str | None) -> tuple[tuple[int, int] | None, tuple[int, int, int, int] | None]:
+    """What --point and --box say; only one of them may be given."""
+    if point is not None and box is not None:
+        raise ValueError("Give --point or --box, not both: each says alone which object is meant.")
+    return None if point is None else pixel(point), None if box is None else box_of_pixels(box)
+
+
+def say_if_cut_off(perceived: PerceivedScene) -> None:
+    """Tell that the image does not show the whole object."""
+    if perceived.target_object.cut_off:
+        say("note: the object is partly outside the image; its shape is completed only as far as it is seen.")
 
 
 def check_writable(folder: Path) -> None:

@@ -312,6 +312,64 @@ def _check_positive(**options: float | int) -> None:
             raise ValueError(f"--{name} is {value}, expected more than 0.")
 
 
+def data_synthesize(
+    out: Path,
+    *,
+    scenes: int = 1000,
+    style: str = "standard",
+    families: str = "seen",
+    wordings: str = "seen",
+    views: int = 2,
+    askings: int = 8,
+    meshes: Path | None = None,
+    width: int = 640,
+    backend: str = "auto",
+    workers: int | None = None,
+    engine: str = "process",
+    seed: int = 0,
+    json: bool = False,
+):
+    """Make RGB-D scenes of household objects and furniture with masks, poses, instructions and object paths.
+
+    Goes on where it was interrupted; more scenes may be asked for later.
+
+    Args:
+        out: Folder of the scenes.
+        scenes: Arrangements of things; each gives --views images.
+        style: Of cameras, lights and sensors: standard, shifted, and what else `scenes.styles` has.
+        families: seen (what training may use) or unseen (each scene has things of families kept for testing).
+        wordings: seen or held-out, of the instructions.
+        views: Images of each arrangement.
+        askings: Instructions for each image.
+        meshes: Folder of your own meshes, which then stand among the other things; named by their files.
+        width: Of the images, pixels; the height is three quarters of it.
+        backend: Of the rendering: auto, egl, osmesa or rays.
+        workers: How many work side by side; default: all cores, or the whole Ray cluster.
+        engine: process (this machine) or ray (pip install 'unihm[ray]').
+        seed: Scenes of different seeds have nothing in common.
+        json: Print the facts as JSON.
+    """
+    import time
+
+    from unihm.scene_data import SceneMaking, synthesize
+
+    making = SceneMaking(
+        style=style,
+        families=families,
+        wordings=wordings,
+        views=views,
+        askings=askings,
+        seed=seed,
+        meshes=None if meshes is None else str(meshes),
+        backend=backend,
+        width=width,
+    )
+    start = time.perf_counter()
+    facts = synthesize(out, scenes, making, workers=workers, engine=engine)
+    facts["seconds"] = round(time.perf_counter() - start, 2)
+    report(facts, json, f"{facts['images']} images of {scenes} arrangements in {out}; {facts['seconds']:.1f} s")
+
+
 def data_info(data: Path, *, json: bool = False):
     """What an episode store holds.
 

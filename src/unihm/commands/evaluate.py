@@ -357,6 +357,46 @@ def eval_simulation(
     report(facts, json, text(table.rows, facts))
 
 
+def eval_perception(
+    *,
+    data: tuple[Path, ...],
+    perception: str = "cliport",
+    weights: Path | None = None,
+    limit: int | None = None,
+    quick: bool = False,
+    seed: int = 0,
+    out: Path | None = None,
+    json: bool = False,
+):
+    """What words mean in made scenes, where it is, its shape, and where its path ends, against the truth.
+
+    Args:
+        data: Folders from `unihm data synthesize`, of seeds that nothing was trained on; a row for each.
+        perception: What is judged: cliport (learned) or tabletop (geometry).
+        weights: Of the perception; default: the shipped ones.
+        limit: At most so many images of each folder.
+        quick: The same on 6 images; labelled so.
+        seed: Of nothing; results do not depend on chance.
+        out: Folder for table.txt, table.csv and table.json.
+        json: Print the rows as JSON.
+    """
+    from unihm.evaluation.perception import evaluate_perception, rows_of
+    from unihm.evaluation.tables import text_table, write_tables
+    from unihm.perception.base import PERCEPTIONS
+    from unihm.planning.base import PLANNERS
+
+    facts = evaluation_facts(" ".join(map(str, data)), seed, quick)
+    seeing, planner = PERCEPTIONS[perception](weights), PLANNERS["grounded"]()
+    rows = []
+    for folder in data:
+        results = evaluate_perception(folder, seeing, planner, limit=6 if quick else limit)
+        rows += [{"perception": perception, **row} for row in rows_of(results, folder.name)]
+    facts = {**facts, "rows": rows}
+    if out is not None:
+        write_tables(facts, out, text=lambda rows: text_table(rows, 2), draw=lambda rows, path: None)
+    report(facts, json, text_table(rows, 2))
+
+
 def evaluation_facts(data: Path | str, seed: int, quick: bool) -> dict[str, Any]:
     """What every evaluation says of itself beside its rows; asked before it runs, since a checkout may move on."""
     return {

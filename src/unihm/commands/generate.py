@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unihm.commands.console import check_writable, load_weights, pixel, report, say, tried
+from unihm.commands.console import check_writable, load_weights, prompts, report, say, say_if_cut_off, tried
 
 if TYPE_CHECKING:
     from unihm.pipeline import Trying
@@ -45,6 +45,9 @@ def generate(
     *,
     hand: str = "shadow",
     point: str | None = None,
+    box: str | None = None,
+    perception: str = "tabletop",
+    perception_weights: Path | None = None,
     initial_pose: Path | None = None,
     data: Path | None = None,
     generator: str = "qwen3-tiny",
@@ -63,14 +66,17 @@ def generate(
 ):
     """Words and an RGB-D image to a refined motion of the named hand.
 
-    Writes motion.npz (refined), generated.npz (before refinement), tokens.npz, plan.npz, motion.html and
-    report.json.
+    Writes motion.npz (refined), generated.npz (before refinement), tokens.npz, plan.npz, motion.html, report.json
+    and, from an image, overlay.png: the plan drawn over it.
 
     Args:
         scene: Folder with color.png, depth.png and camera.json; or an episode id, with --data.
         instruction: What shall be done, in plain words.
         hand: Which hand moves; see `unihm hands list`.
         point: Pixel U,V on the object, where words do not decide.
+        box: U0,V0,U1,V1: the left upper and right lower pixel of a box about it, in place of a point.
+        perception: What finds the object in the image: tabletop (geometry), or point_sam (needs its weights).
+        perception_weights: Weights of the perception, a local file.
         initial_pose: Start of the hand: a motion .npz or JSON with xyz, wxyz, qpos. Default: a stated pre-grasp.
         data: Episode store, when SCENE is an episode id; its true cloud, path and initial pose are then given.
         generator: Which generator writes the tokens.
@@ -95,14 +101,24 @@ def generate(
     from unihm.pipeline import InitialPose, Pipeline, Stopwatch, Trying, plan_of_episode
 
     def made() -> Pipeline:
-        return Pipeline(generator_name=generator, generator_path=weights, top_k=top_k, top_p=top_p, one_of=way)
+        return Pipeline(
+            generator_name=generator,
+            generator_path=weights,
+            perception=perception,
+            perception_path=perception_weights,
+            top_k=top_k,
+            top_p=top_p,
+            one_of=way,
+        )
 
     way = None if one_of is None else _way(one_of)
+    clicked, framed = prompts(point, box)
     trying = Trying(candidates=candidates, simulate=simulate, criterion=criterion, workers=workers)
     model = load_hand(hand)
     start = None if initial_pose is None else InitialPose.load(initial_pose, model)
     folder = out or Path("out") / f"{Path(scene).name or 'scene'}-{model.name}"
     check_writable(folder)
+    image = None
     if data is not None:
         from unihm.datasets.episode_store import read_episodes
         from unihm.datasets.motion_store import read_motions
@@ -125,14 +141,17 @@ def generate(
                 image,
                 instruction,
                 model,
-                point=None if point is None else pixel(point),
+                point=clicked,
+                box=framed,
                 initial_pose=start,
                 temperature=temperature,
                 seed=seed,
                 trying=counting,
             )
+        if result.perceived is not None:
+            say_if_cut_off(result.perceived)
         result.report["seconds"] = {**watch.seconds, **result.report["seconds"]}
-    _write_result(result, folder)
+    _write_result(result, folder, image)
     report({**result.report, "out": str(folder)}, json, _summary(result.report, folder))
 
 
@@ -146,31 +165,54 @@ def _way(text: str) -> tuple[int, int]:
     return int(number) - 1, int(count)
 
 
-def plan(scene: str, instruction: str, *, point: str | None = None, out: Path | None = None, json: bool = False):
+def plan(
+    scene: str,
+    instruction: str,
+    *,
+    point: str | None = None,
+    box: str | None = None,
+    perception: str = "tabletop",
+    perception_weights: Path | None = None,
+    out: Path | None = None,
+    json: bool = False,
+):
     """Object cloud and object path only: perception and planning, no hand.
+
+    Writes plan.npz, overlay.png (the plan drawn over the image) and plan.html.
 
     Args:
         scene: Folder with color.png, depth.png and camera.json.
         instruction: What shall be done, in plain words.
         point: Pixel U,V on the object, where words do not decide.
-        out: Folder for plan.npz; default out/<scene>-plan.
+        box: U0,V0,U1,V1: the left upper and right lower pixel of a box about it, in place of a point.
+        perception: What finds the object in the image: tabletop (geometry), or point_sam (needs its weights).
+        perception_weights: Weights of the perception, a local file.
+        out: Folder for the results; default out/<scene>-plan.
         json: Print the plan's facts as JSON.
     """
+    from unihm import viewer
     from unihm.perception.base import PERCEPTIONS
     from unihm.perception.scene_files import load_scene
     from unihm.planning.base import PLANNERS
 
-    perceived = PERCEPTIONS["tabletop"]().perceive(
-        load_scene(scene), instruction, None if point is None else pixel(point)
-    )
-    made = PLANNERS["verbs"]().plan(perceived, instruction)
+    clicked, framed = prompts(point, box)
+    image = load_scene(scene)
+    planner = "verbs"
+    seeing = PERCEPTIONS[perception](perception_weights)
+    perceived = seeing.perceive(image, instruction, clicked, framed)
+    say_if_cut_off(perceived)
+    made = PLANNERS[planner]().plan(perceived, instruction)
     folder = out or Path("out") / f"{Path(scene).name or 'scene'}-plan"
     made.save(folder / "plan.npz")
+    viewer.write_overlay(folder / "overlay.png", image, perceived, made)
+    viewer.write_plan_html(folder / "plan.html", perceived, made)
     path = made.T_world_object[:, :3, 3]
     facts = {
         "task": made.task,
+        "parts": {"perception": perception, "completion": seeing.completion, "planner": planner},
         "objects": len(perceived.objects),
         "target": perceived.target,
+        "cut_off": perceived.target_object.cut_off,
         "points": len(made.object_points),
         "extents_m": [round(float(x), 4) for x in made.object_points.max(0) - made.object_points.min(0)],
         "start_m": [round(float(x), 4) for x in path[0]],
@@ -193,8 +235,8 @@ def _counted(trying: Trying) -> Iterator[Trying]:
         yield replace(trying, progress=lambda done: bar.update(done - bar.n))
 
 
-def _write_result(result: Any, folder: Path) -> None:
-    """Everything that `generate` made, as files."""
+def _write_result(result: Any, folder: Path, image: Any) -> None:
+    """Everything that `generate` made, as files; there is no image of a recorded episode."""
     from unihm import viewer
     from unihm.schema.storage import write_json
 
@@ -202,8 +244,11 @@ def _write_result(result: Any, folder: Path) -> None:
     result.tokens.save(folder / "tokens.npz")
     result.generated.save(folder / "generated.npz")
     result.motion.save(folder / "motion.npz")
-    scene = None if result.perceived is None else (result.perceived.points_world, result.perceived.colors)
+    perceived = result.perceived
+    scene = None if perceived is None else (perceived.points_world, perceived.colors)
     viewer.write_html(result.motion, folder / "motion.html", title=result.report["instruction"], scene=scene)
+    if perceived is not None:
+        viewer.write_overlay(folder / "overlay.png", image, perceived, result.plan)
     write_json(folder / "report.json", result.report)
 
 
@@ -211,13 +256,15 @@ def _summary(report: dict[str, Any], folder: Path) -> str:
     """What a person wants to read after `generate`."""
     contact = report["contact_at_lift"]
     times = ", ".join(f"{name} {seconds:.2f}" for name, seconds in report["seconds"].items())
+    picture = "overlay.png, " if "perception" in report["parts"] else ""  # there is no image of a recorded episode
     opposing = "none" if contact["opposing_tips_mm"] is None else f"{contact['opposing_tips_mm']:.1f} mm"
     return "\n".join(
         [
             f"{report['task']}: {report['hand']}, {report['frames']} frames, {report['tokens']} tokens",
             f"opposing fingertips to the object at the moment of lift: {opposing}",
             *tried(report.get("simulation")),
+            "parts: " + ", ".join(f"{what} {name}" for what, name in report["parts"].items()),
             f"seconds: {times} (total {sum(report['seconds'].values()):.2f})",
-            f"wrote {folder}/motion.npz, motion.html, report.json",
+            f"wrote {folder}/motion.npz, motion.html, {picture}report.json",
         ]
     )

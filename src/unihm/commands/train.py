@@ -131,3 +131,75 @@ def train_metrics(
     from unihm.training.metrics import train_metrics as train
 
     report(train(data, out, preset=preset, split=split, seed=seed, resume=resume), json)
+
+
+def train_completion(
+    *,
+    data: Path | None = None,
+    out: Path = Path("runs/completion"),
+    preset: Literal["tiny", "base"] = "base",
+    seed: int = 0,
+    resume: bool = False,
+    steps: int | None = None,
+    json: bool = False,
+):
+    """Train the completion of clouds that one view shows (SnowflakeNet) on household objects that unihm draws.
+
+    Args:
+        data: Folder of meshes of your own (m, upright in their files), each seen as often as a family of objects.
+        out: Folder for log, checkpoint and weights.
+        preset: base is what is shipped, tiny a small one.
+        seed: Seed of everything random.
+        resume: Go on from the last checkpoint in OUT.
+        steps: Stop after so many steps in all; --resume goes on.
+        json: Print the figures as JSON.
+    """
+    from unihm.training.completion import train_completion as train
+
+    report(train(out, data=data, preset=preset, seed=seed, resume=resume, stop_after=steps), json)
+
+
+def train_planner(
+    *,
+    data: Path | None = None,
+    finetune: Path | None = None,
+    out: Path = Path("runs/planner"),
+    preset: Literal["tiny", "base", "finetune"] | None = None,
+    weights: Path | None = None,
+    rgb_only: bool = False,
+    seed: int = 0,
+    resume: bool = False,
+    json: bool = False,
+):
+    """Train the planner: cut an image into things, and find what words mean and where it shall go (CLIPort).
+
+    Args:
+        data: Scenes from `unihm data synthesize`, to train from random weights.
+        finetune: Instead, scenes of a workplace that the planner alone shall get used to.
+        out: Folder for logs, checkpoints, view.safetensors and planner.safetensors; `--perception-weights` takes it.
+        preset: Length of the training; default: base, or finetune with --finetune.
+        weights: With --finetune, the folder of the planner to begin with; default: the shipped one.
+        rgb_only: Without depth in the networks: the ablation of Table 4.
+        seed: Seed of everything random.
+        resume: Go on from the last checkpoints in OUT.
+        json: Print the figures as JSON.
+    """
+    from unihm.assets import WEIGHTS
+    from unihm.training.planner import train_planner as train
+
+    if (data is None) == (finetune is None):
+        raise ValueError("Training the planner needs --data or --finetune, one of them.")
+    if weights is not None and finetune is None:
+        raise ValueError("--weights is the planner that --finetune begins with; it needs --finetune.")
+    report(
+        train(
+            data or finetune,
+            out,
+            preset=preset or ("base" if finetune is None else "finetune"),
+            seed=seed,
+            resume=resume,
+            rgb_only=rgb_only,
+            finetune=None if finetune is None else weights or WEIGHTS,
+        ),
+        json,
+    )

@@ -9,21 +9,41 @@ from unihm.schema.scene import PerceivedScene, Scene
 
 
 class Perception(Protocol):
-    """From one RGB-D image to the object cloud P_obj of Eq. 8."""
+    """From one RGB-D image to the object cloud P_obj of Eq. 8.
 
-    def perceive(self, scene: Scene, instruction: str, point: tuple[int, int] | None = None) -> PerceivedScene:
+    Made from the path of its weights; None stands for those that come with unihm, or none at all.
+    """
+
+    completion: str
+    """What guesses the unseen side of things, for reports."""
+
+    def perceive(
+        self,
+        scene: Scene,
+        instruction: str,
+        point: tuple[int, int] | None = None,
+        box: tuple[int, int, int, int] | None = None,
+    ) -> PerceivedScene:
         """Find the table, the things on it and the one that is meant.
 
         Args:
             scene: The image.
             instruction: What is asked for; it also says which object, unless `point` does.
-            point: Pixel (u, v) on the object that is meant; it overrides the words.
+            point: Pixel (u, v) on the object that is meant; it overrides the words, and a box.
+            box: Corner pixels (u0, v0, u1, v1) of a box about it; it overrides the words.
 
         Raises:
-            ValueError: There is no table or nothing on it, the instruction is empty, the point lies on no object,
-                or the words do not decide between the objects.
+            ValueError: There is no table or nothing on it, the instruction is empty, the point lies on no object, the
+                box holds none or two alike, or the words do not decide between the objects.
         """
         ...
 
 
-PERCEPTIONS = Registry("Perception", {"tabletop": "unihm.perception.tabletop:Tabletop"})
+PERCEPTIONS = Registry(
+    "Perception",
+    {
+        "cliport": "unihm.perception.cliport:Cliport",
+        "tabletop": "unihm.perception.tabletop:Tabletop",
+        "point_sam": "unihm.perception.point_sam_prompts:PointSAMPrompts",
+    },
+)

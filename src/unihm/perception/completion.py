@@ -26,7 +26,7 @@ from scipy.spatial import ConvexHull, KDTree, QhullError
 from unihm.geometry.camera import Camera
 from unihm.geometry.point_cloud import estimate_normals, resample, voxel_indices
 
-_SPACING = 0.004  # m between points before the final thinning
+SPACING = 0.004  # m between points before the final thinning
 _SLACK = 0.008  # m in front of the seen surface at which a guessed point contradicts the image
 _CELL = 0.005  # m; of the footprint
 _CONTRADICTED = 0.35  # share of turned points in seen empty space above which the symmetry is given up
@@ -55,12 +55,12 @@ def complete(
         Points in the world, m, and unit normals.
     """
     eye = T_world_camera[:3, 3]
-    seen = points_world[voxel_indices(points_world, _SPACING)]
+    seen = points_world[voxel_indices(points_world, SPACING)]
     normals = estimate_normals(seen, 16, eye)
     T_camera_world = np.linalg.inv(T_world_camera)
 
     def contradicted(points: np.ndarray) -> np.ndarray:
-        return _in_seen_space(points @ T_camera_world[:3, :3].T + T_camera_world[:3, 3], depth, camera)
+        return in_seen_space(points @ T_camera_world[:3, :3].T + T_camera_world[:3, 3], depth, camera)
 
     parts = [(seen, normals)]
     turned = _turned(seen, normals, contradicted)
@@ -72,7 +72,7 @@ def complete(
         parts.append((points[keep], outward[keep]))
     points = np.concatenate([p for p, _ in parts])
     outward = np.concatenate([n for _, n in parts])
-    chosen = voxel_indices(points, _SPACING)  # the seen points come first and win their voxels
+    chosen = voxel_indices(points, SPACING)  # the seen points come first and win their voxels
     return resample(points[chosen], outward[chosen], count, seed)
 
 
@@ -109,7 +109,7 @@ def _turned(
     return (points, outward) if share < _CONTRADICTED else None
 
 
-def _in_seen_space(points_camera: np.ndarray, depth: np.ndarray, camera: Camera) -> np.ndarray:
+def in_seen_space(points_camera: np.ndarray, depth: np.ndarray, camera: Camera) -> np.ndarray:
     """Whether each point lies in front of what the camera saw through it; where it saw nothing, nothing is known."""
     uv = camera.project(points_camera)
     inside = (uv > -0.5).all(axis=1) & (uv[:, 0] < camera.width - 0.5) & (uv[:, 1] < camera.height - 0.5)
@@ -142,8 +142,8 @@ def _walls(shell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     inward = np.stack([np.gradient(depth_inside, axis=0), np.gradient(depth_inside, axis=1)], axis=-1)[tuple(rim.T)]
     length = np.linalg.norm(inward, axis=1, keepdims=True)
     outward = np.where(length > 1e-9, -inward / np.maximum(length, 1e-9), [[1.0, 0.0]])
-    levels = np.arange(_SPACING, max(float(top.max()), _SPACING), _SPACING)
-    rows, steps = np.nonzero(levels < top[:, None] - _SPACING / 2)
+    levels = np.arange(SPACING, max(float(top.max()), SPACING), SPACING)
+    rows, steps = np.nonzero(levels < top[:, None] - SPACING / 2)
     points = np.column_stack([xy[rows], levels[steps]])
     return points, np.column_stack([outward[rows], np.zeros(len(rows))])
 

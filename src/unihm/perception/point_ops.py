@@ -5,8 +5,10 @@ What published point networks do in CUDA extensions; here it runs on the CPU and
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int, Shaped
+from scipy.spatial import KDTree
 from torch import Tensor
 
 _PAIRS = 1 << 24  # distances held at once by `nearest`: 64 MiB in single precision
@@ -102,5 +104,14 @@ def mean_nearest(a: Float[Tensor, "B n 3"], b: Float[Tensor, "B m 3"]) -> Float[
 
     Who is nearest is constant in the gradient, which is exact wherever there is one; at distance 0 the gradient is 0.
     """
-    _, index = nearest(a.detach(), b.detach(), 1)
-    return torch.linalg.vector_norm(a - gather(b, index[..., 0]), dim=-1).mean(dim=-1)
+    index = _nearest_one(a.detach(), b.detach())
+    return torch.linalg.vector_norm(a - gather(b, index), dim=-1).mean(dim=-1)
+
+
+def _nearest_one(query: Float[Tensor, "B m 3"], points: Float[Tensor, "B n 3"]) -> Int[Tensor, "B m"]:
+    """Index of the nearest point of each query point; on a CPU trees are ten times faster than all distances."""
+    if query.device.type != "cpu" or not points.shape[1]:
+        return nearest(query, points, 1)[1][..., 0]
+    pairs = zip(query.double().numpy(), points.double().numpy(), strict=True)
+    found = [np.asarray(KDTree(b).query(a)[1], dtype=np.int64) for a, b in pairs]
+    return torch.from_numpy(np.stack(found)) if found else query.new_zeros(query.shape[:2], dtype=torch.int64)

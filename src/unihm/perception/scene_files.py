@@ -9,6 +9,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image, UnidentifiedImageError
 
 from unihm.geometry.camera import Camera
+from unihm.perception.scene_checks import check_depth_unit, check_intrinsics
 from unihm.schema.scene import Scene
 
 COLOR, DEPTH, CAMERA = "color.png", "depth.png", "camera.json"
@@ -20,7 +21,8 @@ def load_scene(folder: str | Path) -> Scene:
 
     Raises:
         ValueError: The folder or a file is missing, a file is no such image, the sizes of colour, depth and camera
-            differ, hardly any pixel has a depth, or ``camera.json`` is wrong.
+            differ, hardly any pixel has a depth, ``camera.json`` is wrong, or it does not fit the image: see
+            `scene_checks`.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -43,6 +45,11 @@ def load_scene(folder: str | Path) -> Scene:
             f"'{folder / DEPTH}' has a depth at {100 * valid:.1f} % of its pixels; "
             f"at least {100 * _MIN_VALID:g} % are needed (0 means that the sensor saw nothing)."
         )
+    try:
+        check_intrinsics(camera)
+        check_depth_unit(depth, camera.depth_scale)
+    except ValueError as error:
+        raise ValueError(f"'{folder / CAMERA}' does not fit the image: {error}") from None
     return Scene(color=color, depth=depth, camera=camera, name=folder.resolve().name)
 
 
@@ -59,7 +66,8 @@ def _read_depth(path: Path, scale: float) -> Float[np.ndarray, "H W"]:
     # Pillow opens 16-bit grey as I;16 or, in older versions, as 32-bit I.
     if values.ndim != 2 or values.dtype not in (np.dtype(np.uint16), np.dtype(np.int32)):
         raise ValueError(
-            f"'{path}' holds {values.dtype} of shape {values.shape}, expected one channel of 16-bit values."
+            f"'{path}' holds {values.dtype} of shape {values.shape}, expected one channel of 16-bit values, "
+            "metres times depth_scale."
         )
     return values.astype(np.float64) / scale
 

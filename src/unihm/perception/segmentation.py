@@ -12,7 +12,7 @@ import heapq
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.ndimage import binary_opening, label
+from scipy.ndimage import binary_opening, distance_transform_edt, label
 from scipy.sparse import coo_matrix, csgraph
 from scipy.spatial import ConvexHull, Delaunay, KDTree, QhullError
 
@@ -88,6 +88,14 @@ def segment(
     segments = _drop_surroundings(_join_patches(centres, camera_position), centres, region)
     labels[candidate] = segments[voxel]
     return _by_size(labels)
+
+
+def deepest_pixel(mask: Bool[np.ndarray, "H W"]) -> tuple[int, int]:
+    """The pixel (u, v) of a mask that is farthest from everything else; the first of several."""
+    # A border of zeros: what the picture cuts off is no inside.
+    depth = np.asarray(distance_transform_edt(np.pad(mask, 1)))[1:-1, 1:-1]
+    v, u = np.unravel_index(int(np.argmax(depth)), mask.shape)
+    return int(u), int(v)
 
 
 def _join_patches(centres: np.ndarray, camera_position: np.ndarray) -> np.ndarray:

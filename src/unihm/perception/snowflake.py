@@ -138,15 +138,17 @@ def completion_loss(
         truth: Points of the complete shape in the same frame.
         partial: What the network was given.
     """
+    return mean_nearest(partial, clouds[-1]).mean() + level_losses(clouds, truth).mean(dim=0).sum()
+
+
+def level_losses(clouds: list[Float[Tensor, "B _ 3"]], truth: Float[Tensor, "B m 3"]) -> Float[Tensor, "B levels"]:
+    """``(d(P_l, T_l) + d(T_l, P_l)) / 2`` of each level; see `completion_loss`."""
     sizes = [cloud.shape[1] for cloud in clouds[:-1]]
     # The first farthest points are the farthest points of fewer, so one sampling serves all levels.
     spread = gather(truth, farthest_points(truth, min(max(sizes, default=0), truth.shape[1])))
     targets = [*(spread[:, :size] for size in sizes), truth]
-    loss = mean_nearest(partial, clouds[-1]).mean()
-    for cloud, target in zip(clouds, targets, strict=True):
-        forth, back = chamfer(cloud, target)
-        loss = loss + (forth + back).mean() / 2
-    return loss
+    losses = [torch.stack(chamfer(cloud, target)).mean(dim=0) for cloud, target in zip(clouds, targets, strict=True)]
+    return torch.stack(losses, dim=1)
 
 
 class _Encoder(nn.Module):
@@ -212,9 +214,8 @@ class _Seed(nn.Module):
 
     def forward(self, feature: Float[Tensor, "B F"]) -> Float[Tensor, "B n 3"]:
         x = self.ps(feature[..., None]).mT
-        whole = feature[:, None].expand(-1, x.shape[1], -1)
-        x = self.mlp_2(self.mlp_1(torch.cat([x, whole], dim=-1)))
-        return self.mlp_4(self.mlp_3(torch.cat([x, whole], dim=-1)))
+        x = self.mlp_2(self.mlp_1(x, feature))
+        return self.mlp_4(self.mlp_3(x, feature))
 
 
 class _Deconvolution(nn.Module):
@@ -237,8 +238,7 @@ class _Deconvolution(nn.Module):
     ) -> tuple[Float[Tensor, "B m 3"], Float[Tensor, "B m C"]]:
         """Children, and their displacement features for the next step; siblings follow each other."""
         own = self.mlp_1(points)
-        whole = torch.cat([own.amax(dim=1), feature], dim=-1)[:, None].expand(-1, own.shape[1], -1)
-        query = self.mlp_2(torch.cat([own, whole], dim=-1))
+        query = self.mlp_2(own, torch.cat([own.amax(dim=1), feature], dim=-1))
         shape = self.skip_transformer(points, query if previous is None else previous, query)
         split = self.ps(self.mlp_ps(shape).mT).mT
         parent = shape.repeat_interleave(self.factor, dim=1)
@@ -338,8 +338,8 @@ class _Residual(nn.Module):
         self.conv_2 = _Shared(hidden, outputs)
         self.conv_shortcut = _Shared(inputs, outputs)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv_2(self.conv_1(x).relu()) + self.conv_shortcut(x)
+    def forward(self, x: Float[Tensor, "B n C"], whole: Float[Tensor, "B D"] | None = None) -> Tensor:
+        return self.conv_2(self.conv_1(x, whole).relu()) + self.conv_shortcut(x, whole)
 
 
 class _Mlp(nn.Module):
@@ -347,8 +347,9 @@ class _Mlp(nn.Module):
         super().__init__()
         self.mlp = _mlp(inputs, hidden, outputs)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.mlp(x)
+    def forward(self, x: Float[Tensor, "B n C"], whole: Float[Tensor, "B D"] | None = None) -> Tensor:
+        first, activation, last = self.mlp
+        return last(activation(first(x, whole)))
 
 
 class _Shared(nn.Linear):
@@ -358,8 +359,13 @@ class _Shared(nn.Linear):
         super().__init__(inputs, outputs)
         self.weight = nn.Parameter(self.weight.detach()[(..., *[None] * axes)])
 
-    def forward(self, input: Tensor) -> Tensor:
-        return F.linear(input, self.weight.flatten(1), self.bias)
+    def forward(self, input: Tensor, whole: Float[Tensor, "B D"] | None = None) -> Tensor:
+        weight = self.weight.flatten(1)
+        if whole is None:
+            return F.linear(input, weight, self.bias)
+        # What all points of a cloud have in common is multiplied once, not beside each point: a fifth of all the work.
+        own, common = weight.split([input.shape[-1], whole.shape[-1]], dim=1)
+        return F.linear(input, own) + F.linear(whole, common, self.bias)[:, None]
 
 
 class _Norm(nn.BatchNorm1d):

@@ -25,4 +25,6 @@ class Planner(Protocol):
         ...
 
 
-PLANNERS = Registry("Planner", {"verbs": "unihm.planning.verbs:Verbs"})
+PLANNERS = Registry(
+    "Planner", {"grounded": "unihm.planning.grounded:Grounded", "verbs": "unihm.planning.verbs:Verbs"}
+)

@@ -53,6 +53,9 @@ class Pace:
 GENH2R = Pace()
 """GenH2R's highest speeds, and the rest and hold of `verbs`."""
 
+HUMAN = Pace(speed=0.5, turn_speed=2.5)
+"""About as fast as people in DexYCB: 0.3 m in 32 frames (`verbs`) peak at 0.53 m/s. The generator knows this tempo."""
+
 
 def run(chains: list[PoseCurves], pace: Pace) -> Float[np.ndarray, "T 4 4"]:
     """The poses along chains, each from rest to rest, after the rest and before the hold.

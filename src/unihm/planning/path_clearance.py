@@ -19,6 +19,7 @@ def clearance(
     path: Float[np.ndarray, "T 4 4"],
     object_points: Float[np.ndarray, "n 3"],
     scene_points: Float[np.ndarray, "m 3"],
+    within: float = np.inf,
 ) -> Float[np.ndarray, " T"]:
     """Smallest distance from the object's points to the scene's in each frame, m.
 
@@ -29,8 +30,9 @@ def clearance(
         path: T_world_object, m.
         object_points: In the object's frame, m.
         scene_points: In the world, without the object itself, m; where there are none, the distance is infinite.
+        within: Distances of this and more are said to be infinite, which takes much less time, m.
     """
-    return _distances(path, object_points, _tree(path, object_points, scene_points))
+    return _distances(path, object_points, _tree(path, object_points, scene_points), within)
 
 
 def raised(
@@ -75,7 +77,7 @@ def raised(
         higher = _slowed(_lifted(path, object_points, height), speed, fps) if height else path
         away = np.minimum(*(_displacement(higher, higher[end], object_points) for end in (0, -1)))
         judged = np.flatnonzero(away >= 2 * margin)
-        distance = _distances(higher[judged], object_points, tree)
+        distance = _distances(higher[judged], object_points, tree, 2 * margin)
         if (distance >= margin).all():
             return higher
         tried.append((distance.min(), height, judged[distance.argmin()]))
@@ -95,13 +97,16 @@ def _tree(path: np.ndarray, object_points: np.ndarray, scene_points: np.ndarray)
     return KDTree(scene_points)
 
 
-def _distances(path: np.ndarray, object_points: np.ndarray, tree: KDTree) -> Float[np.ndarray, " T"]:
+def _distances(path: np.ndarray, object_points: np.ndarray, tree: KDTree, within: float) -> Float[np.ndarray, " T"]:
     if not tree.n:
         return np.full(len(path), np.inf)
     distance = np.empty(len(path))
     for k, T in enumerate(path):
         resting = k and (path[k - 1] == T).all()
-        distance[k] = distance[k - 1] if resting else tree.query(_moved(T, object_points))[0].min()
+        if resting:
+            distance[k] = distance[k - 1]
+        else:
+            distance[k] = tree.query(_moved(T, object_points), distance_upper_bound=within)[0].min()
     return distance
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from unihm.planning.wording import LONGEST, Wording, direction_vector, read
+from unihm.planning.amounts import CLEARANCE, DISTANCES, LONGEST
+from unihm.planning.wording import Wording, direction_vector, read
 from unihm.schema.plan import Plan
 from unihm.schema.scene import PerceivedScene
 
@@ -20,9 +21,7 @@ _LONG_WAY, _MAX_MOVE_FRAMES = (
     44,
 )  # m in MOVE_FRAMES; longer ways take proportionally longer, up to 76 frames in all
 
-_DEFAULT = {"lift": 0.25, "move": 0.2, "push": 0.12}  # m; people in DexYCB lift by 0.29 m (median)
-_LITTLE, _FAR = {"lift": 0.08, "move": 0.08, "push": 0.05}, {"lift": 0.4, "move": 0.35, "push": 0.25}  # m
-_CLEARANCE = 0.1  # m under an object that is carried
+_TASKS = {"lift": "grab", "move": "place", "push": "push"}  # names of this planner -> of `schema.task`
 
 
 class Verbs:
@@ -73,10 +72,11 @@ def object_path(displacement: Float[np.ndarray, " 3"], clearance: float) -> Floa
 
 
 def _displacement(wording: Wording, T_world_camera: np.ndarray) -> tuple[np.ndarray, float]:
-    total, clearance = np.zeros(3), _CLEARANCE if wording.task == "move" else 0.0
+    total, clearance = np.zeros(3), CLEARANCE if wording.task == "move" else 0.0
     task = wording.task
-    default = _LITTLE[task] if wording.nudges else _DEFAULT[task]
-    far = {None: default, "little": _LITTLE[task], "far": _FAR[task]}
+    known = DISTANCES[_TASKS[task]]
+    default = known.little if wording.nudges else known.default
+    far = {None: default, "little": known.little, "far": known.far}
     vertical = False
     for directions, distance in wording.steps:
         metres = distance if isinstance(distance, float) else far[distance]

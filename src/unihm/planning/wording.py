@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from unihm.planning.amounts import read_distance
+
 _VERBS = {
     "lift": r"pick|lift|raise|rais|elevate|hoist|heave|haul|grab|grasp|grip|seize|hold|take|get|fetch|collect|remove",
     "move": r"move|mov|put|place|plac|set|carry|carri|bring|hand|shift|transport|relocate|relocat",
@@ -27,30 +29,12 @@ _DIRECTIONS = {
     "up": r"up|upwards?|higher",
 }
 _OPPOSITES = (("left", "right"), ("away", "toward"))
-_UNITS = {"mm": 1e-3, "cm": 1e-2, "m": 1.0, "in": 0.0254}
-_UNIT = r"(?P<mm>mm|millimet(?:er|re)s?)|(?P<cm>cm|cms|centimet(?:er|re)s?)|(?P<m>m|met(?:er|re)s?)|(?P<in>inch|inches)"
-_NUMBERS = {
-    **dict(zip(("one", "two", "three", "four", "five", "six", "seven", "eight"), range(1, 9), strict=True)),
-    **dict(zip(("nine", "ten", "eleven", "twelve"), range(9, 13), strict=True)),
-    "fifteen": 15.0,
-    "twenty": 20.0,
-    "thirty": 30.0,
-    "forty": 40.0,
-    "fifty": 50.0,
-    "half a": 0.5,
-    "a": 1.0,
-    "an": 1.0,
-}
-_NUMBER = r"(?P<number>\d+(?:[.,]\d+)?|" + "|".join(sorted(_NUMBERS, key=len, reverse=True)) + ")"
 # How the hand comes and holds is the generator's business and says nothing about the path.
 _MANNER = (
     r"from (?:the )?(?:left|right|front|near|far|back|top|above|behind)(?: side)?",
     r"(?:with|between) (?:all )?\w+ fingers",
     r"close your hand|(?:(?:left|right|whole|your|my|the) )+hands?|hand's width",
 )
-_SHORT = r"a little(?: bit)?|a bit|slightly|a tad|barely"
-_FAR = r"far|a lot|high|way|as (?:far|high) as possible"
-LONGEST = 0.6  # m; about what an arm does without a step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,29 +105,7 @@ def _step(clause: str, task: str) -> tuple[tuple[str, ...], float | str | None]:
     directions = tuple(name for name, words in _DIRECTIONS.items() if re.search(rf"\b(?:{words})\b", ways))
     if re.search(r"\bback\b", ways) and task != "lift":
         raise ValueError("'back' can mean away from the camera or toward it; say 'away' or 'toward me'.")
-    return directions, _distance(clause)
-
-
-def _distance(clause: str) -> float | str | None:
-    # The longest number word wins ("half a metre" is not "a metre"); "5 cm to 10 cm" is two distances.
-    found = list(re.finditer(rf"\b{_NUMBER} ?(?:{_UNIT})\b", clause))
-    if len(found) > 1:
-        raise ValueError(f"'{clause.strip()}' states {len(found)} distances; state one per direction.")
-    if found:
-        match = found[0]
-        number = match["number"]
-        value = _NUMBERS[number] if number in _NUMBERS else float(number.replace(",", "."))
-        value *= next(scale for unit, scale in _UNITS.items() if match[unit])
-        if not 0 < value <= LONGEST:
-            raise ValueError(
-                f"'{match.group()}' is out of reach; expected more than 0 and at most {100 * LONGEST:g} cm."
-            )
-        return value
-    if re.search(rf"\b(?:{_SHORT})\b", clause):
-        return "little"
-    if re.search(rf"\b(?:{_FAR})\b", clause):
-        return "far"
-    return None
+    return directions, read_distance(clause)
 
 
 def _without_selection(text: str, task: str) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from unihm.geometry.camera import Camera
+from unihm.schema.asked import Asked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,8 @@ class ObjectCloud:
     """The seen points and the guessed far side, m; empty for things that nobody asked about."""
     completed_normals_world: Float[np.ndarray, "m 3"]
     """Outward unit normals of the completed points."""
+    cut_off: bool = False
+    """Whether it goes on beyond the image; it is then completed only as far as it is seen."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +57,8 @@ class PerceivedScene:
     """Everything on the table, largest first."""
     target: int
     """Index of the object that the instruction or the pixel means."""
+    asked: Asked | None = None
+    """What is asked for, where what found the object also read that."""
 
     @property
     def target_object(self) -> ObjectCloud:

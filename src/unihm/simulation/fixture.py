@@ -27,6 +27,7 @@ from unihm.simulation.constants import (
 
 _WOOD, _PANEL, _METAL = (0.55, 0.42, 0.3), (0.72, 0.6, 0.46), (0.35, 0.36, 0.38)
 _STIFF = [0.99, 0.999, 0.001, 0.5, 2.0]  # impedance of dry friction; at MuJoCo's 0.9 a held drawer creeps 1.4 mm/s
+_ROUND = 0.8  # radius of a knob's capsule, as a share of half its length
 Vector = tuple[float, float, float]
 
 
@@ -86,6 +87,10 @@ class Fixture:
     """Of the bar, m."""
     handle_distance: float = 0.045
     """From the panel to the middle of the bar, m: room for a robot's finger of 30 mm."""
+    knob: bool = False
+    """Whether the handle is a knob, as wide as `handle_length`, on one post instead of a bar on two."""
+    colors: tuple[Vector, Vector, Vector] = (_WOOD, _PANEL, _METAL)
+    """Of the frame, of what moves, and of the handle, RGB from 0 to 1."""
 
     def __post_init__(self) -> None:
         """Check what a model could not."""
@@ -154,27 +159,40 @@ def add_fixture(spec: mujoco.MjSpec, fixture: Fixture, friction: float = FRICTIO
         "condim": CONTACT_DIMENSIONS,
         "solref": list(CONTACT_SOLREF),
     }
-    bars = _bars(fixture, design)
+    bars, (wood, panel, metal) = handle_bars(fixture), fixture.colors
     volumes = [8 * float(np.prod(_half(board))) for board in design.panels]
-    volumes += [np.pi * fixture.handle_radius**2 * float(np.linalg.norm(np.subtract(b, a))) for a, b in bars]
+    volumes += [np.pi * radius**2 * float(np.linalg.norm(np.subtract(b, a))) for a, b, radius in bars]
     density = design.mass / sum(volumes)
     for i, board in enumerate(design.frame):
-        _add_board(frame, f"{fixture.name}/frame/{i}", board, _WOOD, 0.0, contact)
+        _add_board(frame, f"{fixture.name}/frame/{i}", board, wood, 0.0, contact)
     for i, (board, volume) in enumerate(zip(design.panels, volumes, strict=False)):
-        _add_board(moving, f"{fixture.name}/moving/{i}", board, _PANEL, density * volume, contact)
-    for i, ((start, end), volume) in enumerate(zip(bars, volumes[len(design.panels) :], strict=True)):
+        _add_board(moving, f"{fixture.name}/moving/{i}", board, panel, density * volume, contact)
+    for i, ((start, end, radius), volume) in enumerate(zip(bars, volumes[len(design.panels) :], strict=True)):
         moving.add_geom(
             name=f"{fixture.name}/handle/{i}",
             type=mujoco.mjtGeom.mjGEOM_CAPSULE,
             fromto=[*start, *end],
-            size=[fixture.handle_radius, 0.0, 0.0],
+            size=[radius, 0.0, 0.0],
             mass=density * volume,
-            rgba=[*_METAL, 1.0],
+            rgba=[*metal, 1.0],
             **contact,
         )
     # The joint is what holds them together and stops them; their boards overlap by rounding only.
     spec.add_exclude(name=f"{fixture.name}/exclude", bodyname1=frame.name, bodyname2=moving.name)
     return f"{fixture.name}/joint"
+
+
+def handle_bars(fixture: Fixture) -> list[tuple[np.ndarray, np.ndarray, float]]:
+    """Ends and radii (m) of a handle's capsules in the fixture's frame, shut: first what is held, then its posts."""
+    design = fixture.design
+    foot, out, along = np.array(design.handle), np.array(design.outward), np.array(design.along)
+    half, thin = fixture.handle_length / 2, fixture.handle_radius
+    reach = fixture.handle_distance * out
+    if fixture.knob:
+        middle, short = foot + reach, (1 - _ROUND) * half * along
+        return [(middle - short, middle + short, _ROUND * half), (foot, foot + reach, thin)]
+    one, two = foot - half * along, foot + half * along
+    return [(one + reach, two + reach, thin), (one, one + reach, thin), (two, two + reach, thin)]
 
 
 def _add_board(body, name: str, board: Board, color: Vector, mass: float, contact: dict) -> None:
@@ -192,14 +210,6 @@ def _add_board(body, name: str, board: Board, color: Vector, mass: float, contac
 
 def _half(board: Board) -> np.ndarray:
     return (np.array(board.high) - board.low) / 2
-
-
-def _bars(fixture: Fixture, design: Design) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Ends of the handle's bar and of its two posts, in the fixture's frame."""
-    foot, out, along = np.array(design.handle), np.array(design.outward), np.array(design.along)
-    one, two = foot - fixture.handle_length / 2 * along, foot + fixture.handle_length / 2 * along
-    reach = fixture.handle_distance * out
-    return [(one + reach, two + reach), (one, one + reach), (two, two + reach)]
 
 
 def _moved(design: Design, position: np.ndarray) -> Float[np.ndarray, "*batch 4 4"]:

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from unihm.geometry.camera import Camera
-from unihm.simulation.ray_casting import AMBIENT, LIGHT_FROM
+from unihm.simulation.ray_casting import LAMPS, Lamp
 
 _NEAR, _FAR = 0.01, 20.0  # m; what is seen
 _SAMPLES, _SHADOW_MAP = 4, 2048  # per pixel; pixels along each side
@@ -66,12 +66,20 @@ def _missing_library(backend: str) -> str:
 class OpenGl:
     """MuJoCo's OpenGL renderer with a camera of any intrinsics."""
 
-    def __init__(self, model: mujoco.MjModel, camera: Camera, backend: str, groups: tuple[int, ...]):
-        self.model, self.size = model, (camera.width, camera.height)
+    def __init__(
+        self,
+        model: mujoco.MjModel,
+        camera: Camera,
+        backend: str,
+        groups: tuple[int, ...],
+        lamps: tuple[Lamp, ...] = LAMPS,
+        smooth: bool = True,
+    ):
+        self.model, self.size, self._lamps = model, (camera.width, camera.height), lamps
         # Not through mujoco.Renderer: its kind of context is fixed when mujoco is imported.
         self._context = importlib.import_module(f"mujoco.{backend}").GLContext(*self.size)
         self._context.make_current()
-        self._drawing = _context(model)
+        self._drawing = _context(model, _SAMPLES if smooth else 0)
         mujoco.mjr_resizeOffscreen(*self.size, self._drawing)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._drawing)
         self._drawing.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
@@ -127,16 +135,17 @@ class OpenGl:
             view.orthographic = 0
 
     def _light(self) -> None:
-        """The ray backend's light instead of the model's own."""
-        scene, to_light = self._scene, LIGHT_FROM / np.linalg.norm(LIGHT_FROM)
-        # In a shadow MuJoCo takes a light's ambient part away too: that part is a light of its own. The sun is a lamp
-        # far away, because the shadows of MuJoCo's directional lights speckle planes.
-        kinds = mujoco.mjtLightType.mjLIGHT_DIRECTIONAL, mujoco.mjtLightType.mjLIGHT_SPOT
-        scene.nlight = len(kinds)
-        for light, kind, shares in zip(scene.lights, kinds, ((AMBIENT, 0.0), (0.0, 1 - AMBIENT)), strict=False):
-            light.type, light.headlight, light.castshadow = kind, 0, shares[1] > 0
+        """The same lamps as the ray backend's instead of the model's own."""
+        scene = self._scene
+        # In a shadow MuJoCo takes a light's ambient part away too. What casts shadows is a lamp far away, because the
+        # shadows of MuJoCo's directional lights speckle planes.
+        scene.nlight = len(self._lamps)
+        for light, lamp in zip(scene.lights, self._lamps, strict=False):
+            to_light = np.array(lamp.to_light) / np.linalg.norm(lamp.to_light)
+            kind = mujoco.mjtLightType.mjLIGHT_SPOT if lamp.shadow else mujoco.mjtLightType.mjLIGHT_DIRECTIONAL
+            light.type, light.headlight, light.castshadow = kind, 0, lamp.shadow
             light.pos, light.dir = self.model.stat.center + _LAMP * to_light, -to_light
-            light.ambient[:], light.diffuse[:], light.specular[:] = shares[0], shares[1], 0.0
+            light.ambient[:], light.diffuse[:], light.specular[:] = lamp.ambient, lamp.color, lamp.highlight
             light.cutoff, light.exponent, light.attenuation[:] = 45.0, 0.0, (1.0, 0.0, 0.0)
 
     def close(self) -> None:
@@ -148,11 +157,11 @@ class OpenGl:
             self._context: Any = None
 
 
-def _context(model) -> mujoco.MjrContext:
+def _context(model, samples: int) -> mujoco.MjrContext:
     """What OpenGL holds of a model, at a quality that a processor draws fast enough; the model stays as it is."""
     quality = model.vis.quality
     before = quality.offsamples, quality.shadowsize
-    quality.offsamples, quality.shadowsize = _SAMPLES, _SHADOW_MAP
+    quality.offsamples, quality.shadowsize = samples, _SHADOW_MAP
     try:
         return mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
     finally:

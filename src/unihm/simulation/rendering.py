@@ -25,7 +25,7 @@ from jaxtyping import Float, Int, UInt8
 
 from unihm.geometry.camera import Camera
 from unihm.simulation.opengl import OpenGl, missing
-from unihm.simulation.ray_casting import GROUPS, RayCaster
+from unihm.simulation.ray_casting import GROUPS, LAMPS, Lamp, RayCaster
 
 BACKENDS = ("egl", "osmesa", "rays")
 BACKGROUND = (0.88, 0.9, 0.92)
@@ -106,14 +106,28 @@ class ModelRenderer:
         backend: str = "auto",
         groups: tuple[int, ...] = GROUPS,
         background: tuple[float, float, float] = BACKGROUND,
+        lamps: tuple[Lamp, ...] = LAMPS,
+        smooth: bool = True,
     ):
-        """See `render_model`."""
+        """See `render_model`.
+
+        Args:
+            model: Any compiled model.
+            camera: Whose size all images have.
+            backend: One of `BACKENDS`, or ``auto``.
+            groups: Geom groups that are seen.
+            background: RGB, 0 to 1, where nothing is.
+            lamps: The lights.
+            smooth: Whether OpenGL smooths edges in colour, which takes it twice the time.
+        """
         _check(camera)
         self.model, self.camera = model, camera
         self.backend = choose_backend(backend)
         self._groups, self._background = groups, np.array(background)
-        rays = self.backend == "rays"
-        self._drawing = RayCaster(model, groups) if rays else OpenGl(model, camera, self.backend, groups)
+        if self.backend == "rays":
+            self._drawing = RayCaster(model, groups, lamps)
+        else:
+            self._drawing = OpenGl(model, camera, self.backend, groups, lamps, smooth)
 
     def render(self, data: mujoco.MjData, camera: Camera | None = None) -> Rendering:
         """One image; `camera` may replace the first one, at the same size."""

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from scipy.spatial import KDTree
 
 from unihm.hands.hand import HandModel
 from unihm.schema.motion import HandMotion
+from unihm.schema.plan import Plan
+from unihm.schema.scene import PerceivedScene
 
 TABLE = (226, 216, 199)
 OBJECT = (226, 142, 62)
 PATH = (64, 132, 196)
+GUESSED = (88, 40, 140)
+"""The guessed part of a cloud, whose seen part has the colour of the object; darker, so that any eye tells them apart.
+"""
 
 LIGHT = np.array([0.35, -0.45, 0.82])
 """Unit direction towards the light, world."""
@@ -21,6 +26,7 @@ AMBIENT = 0.74
 FIELD_OF_VIEW = np.radians(42)
 """Vertical opening angle of the camera, rad."""
 
+_SEEN_WITHIN = 0.005  # m; as far apart as the points of a thinned cloud are
 _ELEVATION = np.radians(25)
 _ASPECT = 1.1  # width to height of the narrowest picture that must show everything
 _MARGIN = 0.93  # of the picture is used
@@ -33,7 +39,7 @@ def link_poses(motion: HandMotion, hand: HandModel) -> Float[np.ndarray, "T nl 4
     return motion.T_world_palm[:, None] @ T_palm_link
 
 
-def object_path(motion: HandMotion) -> Float[np.ndarray, "T 3"]:
+def object_path(motion: HandMotion | Plan) -> Float[np.ndarray, "T 3"]:
     """World path of the centre of the object's cloud, m."""
     assert motion.object_points is not None
     assert motion.T_world_object is not None
@@ -41,13 +47,27 @@ def object_path(motion: HandMotion) -> Float[np.ndarray, "T 3"]:
     return motion.T_world_object[:, :3, :3] @ centre + motion.T_world_object[:, :3, 3]
 
 
-def shaded(motion: HandMotion) -> UInt8[np.ndarray, "n 3"]:
-    """Colours of the object's points, lit as at frame 0; without normals, all alike."""
+def moved_cloud(plan: Plan, frame: int) -> Float[np.ndarray, "n 3"]:
+    """The completed cloud in the world at a frame of its path, m."""
+    T = plan.T_world_object[frame]
+    return plan.object_points @ T[:3, :3].T + T[:3, 3]
+
+
+def seen_points(plan: Plan, perceived: PerceivedScene) -> Bool[np.ndarray, " n"]:
+    """Which of the completed points lie on what the camera saw of the target; the others are guessed."""
+    distance, _ = KDTree(perceived.target_object.points_world).query(moved_cloud(plan, 0))
+    return np.asarray(distance) < _SEEN_WITHIN
+
+
+def shaded(
+    motion: HandMotion | Plan, colors: tuple[int, int, int] | UInt8[np.ndarray, "n 3"] = OBJECT
+) -> UInt8[np.ndarray, "n 3"]:
+    """Colours of the object's points, lit as at frame 0; without normals, all equally bright."""
     assert motion.object_points is not None
     light = np.full(len(motion.object_points), 0.8)
     if motion.object_normals is not None and motion.T_world_object is not None:
         light = AMBIENT + (1 - AMBIENT) * motion.object_normals @ motion.T_world_object[0, :3, :3].T @ LIGHT
-    return np.clip(light[:, None] * OBJECT, 0, 255).astype(np.uint8)
+    return np.clip(light[:, None] * np.asarray(colors), 0, 255).astype(np.uint8)
 
 
 def camera(motion: HandMotion) -> tuple[Float[np.ndarray, " 3"], Float[np.ndarray, " 3"]]:

@@ -21,6 +21,7 @@ from jaxtyping import Float, UInt8
 from unihm.geometry.pose import pose_to_vector
 from unihm.hands.hand import HandModel, load_hand
 from unihm.schema.motion import HandMotion
+from unihm.schema.plan import Plan
 from unihm.schema.storage import write_text
 from unihm.viewer.framing import FIELD_OF_VIEW, PATH, camera, link_poses, object_path, point_size, shaded
 
@@ -57,14 +58,9 @@ def write_html(
     """
     with scene_server("127.0.0.1", 0, quiet=True) as server:
         show = _draw(server, motion, scene, before)
-        serializer = server.get_scene_serializer()
-        serializer.insert_sleep(_START_HOLD)
-        for frame in range(1, len(motion)):
-            show(frame)
-            serializer.insert_sleep(1 / motion.fps)
-        serializer.insert_sleep(_END_HOLD)
-        page = serializer.as_html()  # can be called once: it ends the recording
-    write_text(path, _with_title(page, title or motion.instruction or f"{motion.hand} motion", motion))
+        page = record(server, len(motion), motion.fps, show)
+    title = title or motion.instruction or f"{motion.hand} motion"
+    write_text(path, with_title(page, title, f"{motion.hand}, {len(motion)} frames at {motion.fps:g} Hz"))
 
 
 def serve(
@@ -120,6 +116,17 @@ def scene_server(host: str, port: int, quiet: bool = False):
             server.stop()
 
 
+def record(server: viser.ViserServer, frames: int, fps: float, show: Callable[[int], None]) -> str:
+    """The HTML page in which what `show` draws of each frame plays in a loop; frame 0 is drawn already."""
+    serializer = server.get_scene_serializer()
+    serializer.insert_sleep(_START_HOLD)
+    for frame in range(1, frames):
+        show(frame)
+        serializer.insert_sleep(1 / fps)
+    serializer.insert_sleep(_END_HOLD)
+    return serializer.as_html()  # can be called once: it ends the recording
+
+
 def _draw(
     server: viser.ViserServer, motion: HandMotion, scene: SceneCloud | None, before: HandMotion | None
 ) -> Callable[[int], None]:
@@ -130,7 +137,23 @@ def _draw(
         if len(before) != len(motion):
             raise ValueError(f"'before' has {len(before)} frames, the motion has {len(motion)}.")
         movers.append(_draw_hand(server, "/before_refinement", before, load_hand(before.hand), GHOST))
-    centre = motion.T_world_palm[:, :3, 3].mean(axis=0)
+    draw_table(server, motion.T_world_palm[:, :3, 3].mean(axis=0))
+    if motion.object_points is not None and motion.T_world_object is not None:
+        movers.append(draw_object(server, motion, shaded(motion)))
+    if scene is not None:
+        draw_scene(server, *scene)
+    _aim(server, motion)
+
+    def show(frame: int) -> None:
+        for move in movers:
+            move(frame)
+
+    show(0)
+    return show
+
+
+def draw_table(server: viser.ViserServer, centre: Float[np.ndarray, " 3"]) -> None:
+    """A round table about a point (m) in the world."""
     server.scene.add_cylinder(
         "/table",
         radius=0.7,
@@ -141,23 +164,15 @@ def _draw(
         cast_shadow=False,  # it would only stripe itself
         receive_shadow=0.25,
     )
-    if motion.object_points is not None and motion.T_world_object is not None:
-        movers.append(_draw_object(server, motion))
-    if scene is not None:
-        points, colors = scene
-        keep = np.random.default_rng(0).permutation(len(points))[:_SCENE_POINTS]
-        dimmed = (0.45 * colors[keep] + 0.55 * 235).astype(np.uint8)
-        server.scene.add_point_cloud(
-            "/scene", points[keep], dimmed, point_size=0.002, point_shape="circle", point_shading="flat"
-        )
-    _aim(server, motion)
 
-    def show(frame: int) -> None:
-        for move in movers:
-            move(frame)
 
-    show(0)
-    return show
+def draw_scene(server: viser.ViserServer, points: Float[np.ndarray, "N 3"], colors: UInt8[np.ndarray, "N 3"]) -> None:
+    """World points (m), with paled colours."""
+    keep = np.random.default_rng(0).permutation(len(points))[:_SCENE_POINTS]
+    dimmed = (0.45 * colors[keep] + 0.55 * 235).astype(np.uint8)
+    server.scene.add_point_cloud(
+        "/scene", points[keep], dimmed, point_size=0.002, point_shape="circle", point_shading="flat"
+    )
 
 
 def _draw_hand(
@@ -201,7 +216,9 @@ def _draw_shape(server: viser.ViserServer, name: str, shape: Any, ghost: tuple[i
         server.scene.add_icosphere(name, radius=shape.size[0], **options)
 
 
-def _draw_object(server: viser.ViserServer, motion: HandMotion) -> Callable[[int], None]:
+def draw_object(
+    server: viser.ViserServer, motion: HandMotion | Plan, colors: UInt8[np.ndarray, "n 3"]
+) -> Callable[[int], None]:
     """The object's cloud in a moving frame, and the path of its centre as a line with a bead at its end."""
     assert motion.object_points is not None
     assert motion.T_world_object is not None
@@ -210,7 +227,7 @@ def _draw_object(server: viser.ViserServer, motion: HandMotion) -> Callable[[int
     server.scene.add_point_cloud(
         "/object/cloud",
         motion.object_points,
-        shaded(motion),
+        colors,
         point_size=point_size(motion.object_points),
         point_shape="circle",
         point_shading="flat",
@@ -240,12 +257,12 @@ def _aim(server: viser.ViserServer, motion: HandMotion) -> None:
     server.initial_camera.fov = float(FIELD_OF_VIEW)
 
 
-def _with_title(page: str, title: str, motion: HandMotion) -> str:
-    """The page with a caption over the scene and in the browser's tab."""
+def with_title(page: str, title: str, line: str) -> str:
+    """The page with a caption of two lines over the scene; the first is also in the browser's tab."""
     caption = (
         '<div style="position:fixed;left:0;right:0;top:12px;text-align:center;z-index:5;pointer-events:none;'
         'font:15px/1.4 system-ui,sans-serif;color:#333;text-shadow:0 0 4px #fff">'
-        f"<b>{html.escape(title)}</b><br>{html.escape(motion.hand)}, {len(motion)} frames at {motion.fps:g} Hz</div>"
+        f"<b>{html.escape(title)}</b><br>{html.escape(line)}</div>"
     )
     start, end = page.index("<title>"), page.index("</title>")
     page = page[:start] + f"<title>{html.escape(title)}" + page[end:]

@@ -1,0 +1,286 @@
+"""Perception that has learned: a view cut into instances, and the words grounded among them by CLIPort's two streams.
+
+1. The table gives the world (`table`); `cliport.view_network` cuts the image into things and moving parts.
+2. Each is shown as a crop to `cliport.network`, which says for the words which is meant, which other thing says where
+   to, the task, and how far. A pixel or a box of the user overrides which is meant.
+3. The cloud of a free thing is completed (`completing`); of a moving part the handle is what is taken, and its joint
+   comes from geometry (`articulation`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+
+from unihm.assets import WEIGHTS
+from unihm.cliport.crops import crop
+from unihm.cliport.grounding import AMOUNTS, KINDS, Grounded, sentence_vector
+from unihm.cliport.instances import PART, Instances, instances
+from unihm.cliport.network import Encoded, load_planner
+from unihm.cliport.view_input import view_input
+from unihm.cliport.view_network import OFFSET_CELLS, load_view_network
+from unihm.generation.text_encoder import TextEncoder, load_text_encoder
+from unihm.geometry.point_cloud import voxel_indices
+from unihm.perception.articulation import find_joint
+from unihm.perception.completing import COMPLETION
+from unihm.perception.prompts import at_box, at_pixel, check_pixel
+from unihm.perception.tabletop import OTHER_POINTS, TARGET_POINTS, object_cloud, world
+from unihm.perception.target import color_shares
+from unihm.schema.asked import Asked
+from unihm.schema.scene import ObjectCloud, PerceivedScene, Scene
+from unihm.schema.task import TASKS
+
+PLANNER, VIEW = "planner.safetensors", "view.safetensors"
+_LEAST_PIXELS = 60  # with a depth, of an instance
+_CERTAIN = 0.0  # logit from which the words fit a thing
+_CLEARLY = 2.0  # by how much the best must exceed the next where both fit
+_UNLIKELY = -1.5  # logit of the best below which nothing fits
+_BODY = 0.35  # m about a handle, within which the body of its fixture lies
+_ABOVE_TABLE = 0.01  # m
+_BAR_STEP, _BAR_RADIUS = 0.003, (0.004, 0.012)  # m
+
+
+MOVING: tuple[Literal["drawer", "door", "lid"], ...] = ("drawer", "door", "lid")
+"""Kinds of moving parts."""
+_BY_REFERENCE = ("left of", "right of", "behind", "in front of", "next to", "on", "in")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Seen:
+    """All that an image shows before anybody has said anything."""
+
+    scene: Scene
+    """The image."""
+    T_world_camera: Float[np.ndarray, "4 4"]
+    """Pose of the camera in the world of the table."""
+    points_world: Float[np.ndarray, "H W 3"]
+    """What every pixel shows, m."""
+    found: Instances
+    """Things and moving parts, largest first."""
+    encoded: Encoded
+    """Their crops, encoded."""
+
+
+class Cliport:
+    """Shipped or own weights, loaded once; `perceive` may be called many times."""
+
+    completion = COMPLETION
+
+    def __init__(self, weights: Path | None = None, reader: TextEncoder | None = None):
+        """Load the networks.
+
+        Args:
+            weights: Folder with ``planner.safetensors`` and ``view.safetensors``, as `unihm train planner` leaves
+                them; None takes those that come with unihm.
+            reader: The frozen sentence encoder, where one is loaded already.
+
+        Raises:
+            ValueError: A file is missing, damaged, or of another version.
+        """
+        folder = WEIGHTS if weights is None else Path(weights)
+        self.network, self.card = load_planner(folder / PLANNER)
+        self.view, _ = load_view_network(folder / VIEW)
+        self.reader = reader or load_text_encoder()
+        self.relations = self.network.config.relations
+
+    def perceive(
+        self,
+        scene: Scene,
+        instruction: str,
+        point: tuple[int, int] | None = None,
+        box: tuple[int, int, int, int] | None = None,
+    ) -> PerceivedScene:
+        """See `unihm.perception.base.Perception.perceive`."""
+        if not instruction.strip():
+            raise ValueError('The instruction is empty; say what to do, for example "lift the red can".')
+        if point is not None:
+            check_pixel(point, scene)
+        return self.understand(self.see(scene, point), instruction, point, box)
+
+    @torch.inference_mode()
+    def see(self, scene: Scene, point: tuple[int, int] | None = None) -> Seen:
+        """All that an image shows, whatever the words will be; raises ValueError where there is no table or thing."""
+        T_world_camera, points_world = world(scene, point)
+        found = self.cut(scene, points_world, T_world_camera)
+        crops = crop(
+            colour=scene.color,
+            points_world=points_world,
+            valid=scene.depth > 0,
+            T_world_camera=T_world_camera,
+            masks=np.stack([found.mask(i) for i in range(len(found))]),
+        )
+        encoded = self.network.encode(torch.from_numpy(crops.images), torch.from_numpy(crops.measures))
+        return Seen(scene=scene, T_world_camera=T_world_camera, points_world=points_world, found=found, encoded=encoded)
+
+    @torch.inference_mode()
+    def understand(
+        self,
+        seen: Seen,
+        instruction: str,
+        point: tuple[int, int] | None = None,
+        box: tuple[int, int, int, int] | None = None,
+    ) -> PerceivedScene:
+        """Which of the things in an image is meant, its whole shape, and what shall be done.
+
+        Raises:
+            ValueError: Nothing in view fits the words, or several things do; the point or the box is on none.
+        """
+        words, mask = self.reader([instruction])
+        grounded = self.network.ground(seen.encoded, torch.arange(len(seen.found))[None], words, mask)
+        if point is not None:
+            target = at_pixel(point, seen.found.labels, seen.points_world, seen.scene)
+        elif box is not None:
+            target = at_box(box, seen.found.labels)
+        else:
+            target = self._choose(seen, instruction, grounded.target[0])
+        asked = self._asked(grounded, target)
+        of_use = {target, asked.reference}
+        objects = [self._object(seen, i, whole=i == target, near=i in of_use) for i in range(len(seen.found))]
+        if seen.found.kinds[target] == PART:
+            objects[target], asked = self._part(seen, target, asked)
+        valid = seen.scene.depth > 0
+        return PerceivedScene(
+            T_world_camera=seen.T_world_camera,
+            points_world=seen.points_world[valid],
+            colors=seen.scene.color[valid],
+            objects=tuple(objects),
+            target=target,
+            asked=asked,
+        )
+
+    def cut(
+        self, scene: Scene, points_world: Float[np.ndarray, "H W 3"], T_world_camera: Float[np.ndarray, "4 4"]
+    ) -> Instances:
+        """Things and moving parts in the image, largest first; raises ValueError where there is none."""
+        valid = scene.depth > 0
+        view = view_input(
+            colour=scene.color,
+            points_world=points_world,
+            valid=valid,
+            T_world_camera=T_world_camera,
+            cells=self.view.config.cells,
+        )
+        classes, offsets = self.view.maps(view)
+        found = instances(classes, OFFSET_CELLS * offsets, *valid.shape)
+        size = np.bincount(found.labels[valid & (found.labels >= 0)], minlength=len(found))
+        kept = [int(i) for i in np.argsort(-size, kind="stable") if size[i] >= _LEAST_PIXELS]
+        if not kept:
+            raise ValueError("There is nothing on the table, or nothing that the camera sees.")
+        number = np.full(len(found) + 1, -1)
+        number[kept] = np.arange(len(kept))
+        return Instances(labels=number[found.labels], kinds=tuple(found.kinds[i] for i in kept), handles=found.handles)
+
+    @torch.inference_mode()
+    def names(self, seen: Seen) -> list[str]:
+        """What each thing looks like: its colour and the most fitting noun of those that the planner was taught."""
+        nouns: Sequence[str] = self.card["nouns"]
+        vectors = torch.nn.functional.normalize(sentence_vector(*self.reader(nouns)), dim=-1)
+        best = (self.network.describe(seen.encoded).name @ vectors.mT).argmax(dim=1).tolist()
+        return [f"{_color(seen.scene, seen.found.mask(i))} {nouns[noun]}" for i, noun in enumerate(best)]
+
+    def _choose(self, seen: Seen, instruction: str, fits: torch.Tensor) -> int:
+        order = fits.argsort(descending=True).tolist()
+        best = order[0]
+        close = [i for i in order[1:] if fits[i] > _CERTAIN and fits[best] - fits[i] < _CLEARLY]
+        if fits[best] >= _UNLIKELY and not close:
+            return best
+        names = [f"{name} ({_place(seen.found.mask(i))})" for i, name in enumerate(self.names(seen))]
+        if close:
+            both = " and ".join(f"the {names[i]}" for i in sorted([best, *close]))
+            raise ValueError(
+                f"The words fit {len(close) + 1} things: {both}. Say which by colour, size or place, or give "
+                "--point u,v."
+            )
+        raise ValueError(f"No {_noun(instruction, self.card['nouns'])} in view; I see: {', '.join(names)}.")
+
+    def _asked(self, grounded: Grounded, target: int) -> Asked:
+        relation = self.relations[int(grounded.relation[0].argmax())]
+        others = grounded.reference[0].clone()
+        others[target] = -torch.inf
+        refers = relation in _BY_REFERENCE and len(others) > 1
+        return Asked(
+            task=TASKS[int(grounded.task[0].argmax())],
+            relation=relation,
+            reference=int(others.argmax()) if refers else -1,
+            how_far=AMOUNTS[int(grounded.amount[0].argmax())],
+        )
+
+    def _object(self, seen: Seen, number: int, *, whole: bool, near: bool) -> ObjectCloud:
+        """A thing, completed where that is of use; of a moving part only what is seen."""
+        if seen.found.kinds[number] == PART:
+            return _seen(seen, seen.found.mask(number))
+        count = TARGET_POINTS if whole else OTHER_POINTS if near else 0
+        return object_cloud(seen.scene, seen.found.mask(number), seen.points_world, seen.T_world_camera, count)
+
+    def _part(self, seen: Seen, target: int, asked: Asked) -> tuple[ObjectCloud, Asked]:
+        """The handle of a moving part as what is taken, and its joint."""
+        valid, found, points = seen.scene.depth > 0, seen.found, seen.points_world
+        handle = found.handle(target) & valid
+        if not handle.any():
+            raise ValueError("The handle is out of view; turn the camera so that it sees the handle.")
+        kinds = self.network.describe(seen.encoded).kind[target]
+        kind = MOVING[int(kinds[[KINDS.index(name) for name in MOVING]].argmax())]
+        around = valid & (found.labels < 0) & (points[..., 2] > _ABOVE_TABLE)
+        around[around] = np.linalg.norm(points[around] - points[handle].mean(axis=0), axis=1) < _BODY
+        panel = found.mask(target) & valid & ~handle
+        joint, T_world_handle = find_joint(
+            points[panel], points[handle], points[around], kind, seen.T_world_camera[:3, 3]
+        )
+        completed, normals = _bar(points[handle], T_world_handle)
+        cloud = replace(_seen(seen, handle), completed_points_world=completed, completed_normals_world=normals)
+        return cloud, replace(asked, joint=joint, T_world_handle=T_world_handle)
+
+
+def _seen(seen: Seen, mask: Bool[np.ndarray, "H W"]) -> ObjectCloud:
+    """What is seen of a thing."""
+    v, u = np.nonzero(mask & (seen.scene.depth > 0))
+    none = np.zeros((0, 3))
+    return ObjectCloud(
+        points_world=seen.points_world[v, u],
+        colors=seen.scene.color[v, u],
+        pixels=np.column_stack([u, v]),
+        completed_points_world=none,
+        completed_normals_world=none,
+    )
+
+
+def _bar(
+    points_world: Float[np.ndarray, "n 3"], T_world_handle: Float[np.ndarray, "4 4"]
+) -> tuple[Float[np.ndarray, "m 3"], Float[np.ndarray, "m 3"]]:
+    """The surface of the bar that the seen points lie on, a cylinder along y of the handle's frame."""
+    T = T_world_handle
+    local = (points_world - T[:3, 3]) @ T[:3, :3]
+    low, high = np.percentile(local[:, 1], (2, 98))
+    radius = float(np.clip(np.ptp(np.percentile(local[:, 2], (5, 95))) / 2, *_BAR_RADIUS))
+    y = np.arange(low, high + _BAR_STEP, _BAR_STEP)
+    angle = np.linspace(0, 2 * np.pi, max(12, int(2 * np.pi * radius / _BAR_STEP)), endpoint=False)
+    around = np.stack([np.cos(angle), np.zeros_like(angle), np.sin(angle)], axis=-1)
+    points = radius * around[None] + y[:, None, None] * np.array([0.0, 1.0, 0.0])
+    normals = np.broadcast_to(around, points.shape).reshape(-1, 3) @ T[:3, :3].T
+    points = points.reshape(-1, 3) @ T[:3, :3].T + T[:3, 3]
+    kept = voxel_indices(points, _BAR_STEP)
+    return points[kept], normals[kept]
+
+
+def _color(scene: Scene, mask: np.ndarray) -> str:
+    shares = color_shares(scene.color[mask])
+    return max(shares, key=lambda name: shares[name])
+
+
+def _place(mask: np.ndarray) -> str:
+    v, u = np.nonzero(mask)
+    return f"pixel {int(np.median(u))},{int(np.median(v))}"
+
+
+def _noun(instruction: str, nouns: Sequence[str]) -> str:
+    """The longest noun of the planner's that occurs in the words, or the words themselves."""
+    text = re.sub(r"[^a-z ]+", " ", instruction.lower())
+    said = [noun for noun in nouns if re.search(rf"\b{re.escape(noun)}\b", text)]
+    return max(said, key=len) if said else f"thing that fits '{instruction.strip()}'"

@@ -1,0 +1,127 @@
+"""From what was asked for in a scene to the object's path: key poses by `goals`, the way by `object_path` (Eq. 7)."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+from scipy.spatial import KDTree
+
+from unihm.planning.amounts import DISTANCES, SHARES, read_angle, read_distance
+from unihm.planning.base import PLANNERS
+from unihm.planning.goals import goal_pose, task_path
+from unihm.planning.pace import HUMAN, Pace
+from unihm.schema.asked import Asked
+from unihm.schema.plan import Plan
+from unihm.schema.scene import ObjectCloud, PerceivedScene
+
+_ABOVE_TABLE = 0.012  # m; the table itself is no obstacle
+_AWAY = 0.012  # m from the object's own points, within which what is seen may be the object
+_CELL = 0.008  # m between points of the scene
+_ABSENT = ("left", "right", "away", "toward", "up")
+
+
+class Grounded:
+    """The planner for scenes whose perception says what is asked for; for others it is `verbs`."""
+
+    def __init__(self, pace: Pace = HUMAN):
+        """Plan at a pace; the generator has learned from people's."""
+        self.pace = pace
+
+    def plan(self, perceived: PerceivedScene, instruction: str) -> Plan:
+        """See `unihm.planning.base.Planner.plan`."""
+        asked = perceived.asked
+        if asked is None:
+            return PLANNERS["verbs"]().plan(perceived, instruction)
+        thing = perceived.target_object
+        points = thing.completed_points_world
+        centre = (points.min(axis=0) + points.max(axis=0)) / 2
+        T_world_object = np.eye(4)
+        T_world_object[:3, 3] = centre
+        scene = obstacles(perceived)
+        if asked.joint is not None:
+            assert asked.T_world_handle is not None
+            how_far = joint_amount(asked, instruction)
+            handle, rest = task_path(
+                _joint_task(asked), asked.T_world_handle, points, (asked.joint, how_far), np.zeros((0, 3)), self.pace
+            )
+            path = handle @ np.linalg.inv(handle[0]) @ T_world_object
+        else:
+            reference = None if asked.reference < 0 else _cloud(perceived.objects[asked.reference])
+            turn = read_angle(instruction) or 0.0
+            goal = goal_pose(
+                asked.task,
+                asked.relation,
+                free_amount(asked, instruction),
+                turn,
+                T_world_object,
+                points,
+                reference,
+                perceived.T_world_camera,
+            )
+            path, rest = task_path(asked.task, T_world_object, points, goal, scene, self.pace)
+        return Plan(
+            instruction=instruction,
+            task=asked.task,
+            fps=self.pace.fps,
+            T_world_object=path,
+            object_points=points - centre,
+            object_normals=thing.completed_normals_world,
+            rest_frames=rest,
+            T_world_camera=perceived.T_world_camera,
+        )
+
+
+def free_amount(asked: Asked, instruction: str) -> float | None:
+    """m that the words ask for; the number itself is read from them, whether there is one says `asked`."""
+    stated = read_distance(instruction)
+    if isinstance(stated, float):
+        return stated
+    if asked.how_far in ("little", "far") and asked.relation in (*_ABSENT, ""):
+        return getattr(DISTANCES[asked.task], asked.how_far)
+    return None
+
+
+def joint_amount(asked: Asked, instruction: str) -> float | None:
+    """What `goals.task_path` takes for a joint: m from where a drawer is, or the end position of a hinge, rad."""
+    joint = asked.joint
+    assert joint is not None
+    if joint.kind == "slide":
+        stated = read_distance(instruction)
+        if isinstance(stated, float):
+            way = joint.upper - joint.position if asked.task == "pull" else joint.position
+            return min(stated, way)
+        if asked.how_far in SHARES and asked.task == "pull":
+            return SHARES[asked.how_far] * joint.upper - joint.position
+        return None
+    angle = read_angle(instruction)
+    if angle is not None:
+        return min(abs(angle), joint.upper)
+    return SHARES[asked.how_far] * joint.upper if asked.how_far in SHARES and asked.task == "open" else None
+
+
+def obstacles(perceived: PerceivedScene) -> Float[np.ndarray, "m 3"]:
+    """What the object must not hit: the completed other things, and all else that is seen above the table, m."""
+    own = np.concatenate([perceived.target_object.completed_points_world, perceived.target_object.points_world])
+    others = [_cloud(o) for i, o in enumerate(perceived.objects) if i != perceived.target]
+    seen = perceived.points_world[perceived.points_world[:, 2] > _ABOVE_TABLE]
+    cells = np.unique(np.floor(seen / _CELL).astype(np.int64), axis=0, return_index=True)[1]
+    seen = seen[cells]
+    tree = KDTree(own)
+    # A depth camera smears outlines: single points in the air near the object are no things.
+    tree_seen = KDTree(seen)
+    dense = np.array([len(n) for n in tree_seen.query_ball_point(seen, 2.5 * _CELL)]) >= 4
+    apart = np.asarray(tree.query(seen)[0]) > _AWAY
+    return np.concatenate([seen[dense & apart], *others])
+
+
+def _cloud(thing: ObjectCloud) -> np.ndarray:
+    return thing.completed_points_world if len(thing.completed_points_world) else thing.points_world
+
+
+def _joint_task(asked: Asked) -> str:
+    """Pull and open are the same wish of a part that moves; which of them is meant, the joint decides."""
+    assert asked.joint is not None
+    opens = asked.task in ("pull", "open", "grab")
+    if asked.joint.kind == "slide":
+        return "pull" if opens else "push"
+    return "open" if opens else "close"

@@ -1,0 +1,148 @@
+"""The part of ``unihm train planner`` that reads words: which thing is meant, which task, where to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unihm.cliport.network import SHIPPED, PlannerConfig, PlannerNetwork, load_planner
+from unihm.generation.text_encoder import load_text_encoder
+from unihm.scene_data.store import SceneStore
+from unihm.training.grounding_data import RELATION_NAMES, prepare
+from unihm.training.grounding_task import GroundingTask, LossWeights, Noise, figures
+from unihm.training.loop import LoopConfig, fit
+from unihm.training.presets import choose
+
+_VALIDATION = 20  # every so many-th image chooses the weights that are kept
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroundingTraining:
+    """Everything that decides how the planner is trained."""
+
+    network: PlannerConfig = field(default_factory=lambda: PlannerConfig(relations=RELATION_NAMES))
+    """Sizes."""
+    loop: LoopConfig
+    """Length and rates."""
+    weights: LossWeights = field(default_factory=LossWeights)
+    """Of the outputs."""
+    noise: Noise = field(default_factory=Noise)
+    """On the crops."""
+    batch_images: int = 12
+    """Images in a batch."""
+    batch_said: int = 96
+    """Instructions in a batch, at most."""
+
+
+GROUNDING: Mapping[str, GroundingTraining] = {
+    "tiny": GroundingTraining(
+        network=PlannerConfig(relations=RELATION_NAMES, widths=(8, 16, 24), embedding=32, width=32, layers=1, heads=2),
+        loop=LoopConfig(epochs=2, learning_rate=2e-3, warmup_steps=5, best="wrong"),
+        batch_images=2,
+        batch_said=16,
+    ),
+    "base": GroundingTraining(
+        loop=LoopConfig(epochs=12, learning_rate=1e-3, warmup_steps=100, weight_decay=0.03, best="wrong"),
+    ),
+    # The planner alone learns from a new workplace; everything else stays as it is.
+    "finetune": GroundingTraining(
+        loop=LoopConfig(epochs=6, learning_rate=3e-4, warmup_steps=10, weight_decay=0.03),
+    ),
+}
+"""Presets; the names of `planner.PRESETS`."""
+
+
+def train_grounding(
+    data: str | Path,
+    out: str | Path,
+    *,
+    preset: str | GroundingTraining = "base",
+    seed: int = 0,
+    resume: bool = False,
+    finetune: str | Path | None = None,
+    rgb_only: bool = False,
+    stop_after: int | None = None,
+) -> dict[str, Any]:
+    """Train on made scenes.
+
+    Args:
+        data: Scenes from `unihm data synthesize`.
+        out: Folder for prepared scenes, log, checkpoints and ``planner.safetensors`` with its card.
+        preset: Name in `GROUNDING`, or settings.
+        seed: Seed of everything random.
+        resume: Go on from the checkpoint in `out`.
+        finetune: Weights to begin with.
+        rgb_only: Without depth in the network (Table 4).
+        stop_after: Stop after so many steps in all and leave a checkpoint to resume from.
+
+    Returns:
+        Where the weights are, their fingerprint, and figures on the images that are kept for validation.
+
+    Raises:
+        ValueError: The preset does not exist, the store holds no scene, or a checkpoint does not fit.
+    """
+    name = preset if isinstance(preset, str) else "custom"
+    config = choose(GROUNDING, preset) if isinstance(preset, str) else preset
+    config = replace(config, loop=replace(config.loop, seed=seed))
+    if rgb_only:
+        config = replace(config, network=replace(config.network, rgb_only=True))
+    out, store = Path(out), SceneStore(data)
+    examples = prepare(data, out / "prepared", seed=seed)
+    reader = load_text_encoder()
+    before: dict[str, Any] = {}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        if finetune is None:
+            network = PlannerNetwork(config.network)
+        else:
+            network, before = load_planner(finetune)
+            config = replace(config, network=network.config)
+    held = range(0, len(examples), _VALIDATION) if len(examples) >= _VALIDATION else range(0)
+    task = GroundingTask(
+        examples=examples,
+        reader=reader,
+        images=[i for i in range(len(examples)) if i not in held],
+        batch_images=config.batch_images,
+        batch_said=config.batch_said,
+        weights=config.weights,
+        noise=config.noise,
+    )
+    if not held:
+        config = replace(config, loop=replace(config.loop, best=None))
+
+    def measured(network: PlannerNetwork, epoch: int, rng: torch.Generator) -> Mapping[str, float] | None:
+        return figures(network, examples, reader, list(held)) if held else None
+
+    progress = fit(
+        network,
+        task.loss,
+        task.batches,
+        config.loop,
+        out,
+        steps_per_epoch=task.steps_per_epoch,
+        resume=resume,
+        on_epoch_end=measured,
+        title="words",
+        stop_after=stop_after,
+    )
+    found = figures(network, examples, reader, list(held)) if held else {}
+    options = (["--rgb-only"] if rgb_only else []) + (["--finetune", "WEIGHTS"] if finetune else [])
+    card = {
+        "licence": "Apache-2.0 (trained on scenes of our own making)",
+        "preset": name,
+        "training": asdict(config),
+        "seed": seed,
+        "command": " ".join([f"unihm train planner --data DATA --preset {name} --seed {seed}", *options]),
+        "scenes": {"images": len(examples), "made_with": store.made_with},
+        "nouns": sorted({*examples.names, *before.get("nouns", [])}),
+        "finetuned_from": before.get("fingerprint"),
+        "kept_epoch": progress.best_epoch or progress.epoch,
+        "figures": {"part": "validation", **found},
+    }
+    path = out / SHIPPED
+    fingerprint = network.save(path, card)
+    return {"weights": str(path), "fingerprint": fingerprint, "figures": found}

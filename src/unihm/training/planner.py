@@ -1,0 +1,50 @@
+"""``unihm train planner``: the two networks that cut an image into things and ground words among them (Eq. 7, C.5)."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from unihm.cliport.network import SHIPPED
+from unihm.schema.storage import atomic_path
+from unihm.training.grounding import train_grounding
+from unihm.training.view import train_view
+
+VIEW_FILE = "view.safetensors"
+
+
+def train_planner(
+    data: str | Path,
+    out: str | Path,
+    *,
+    preset: str = "base",
+    seed: int = 0,
+    resume: bool = False,
+    rgb_only: bool = False,
+    finetune: str | Path | None = None,
+) -> dict[str, Any]:
+    """Train both networks, one after the other.
+
+    Args:
+        data: Scenes from `unihm data synthesize`.
+        out: Folder for both runs, ``view.safetensors`` and ``planner.safetensors``.
+        preset: Name in `view.VIEW` and `grounding.GROUNDING`.
+        seed: Seed of everything random.
+        resume: Go on from the checkpoints in `out`.
+        rgb_only: Without depth in the networks (Table 4).
+        finetune: Folder with both networks to begin with; None begins with random weights.
+
+    Returns:
+        For each network where its weights are, their fingerprint and its figures.
+    """
+    out = Path(out)
+    start = None if finetune is None else Path(finetune)
+    common = {"preset": preset, "seed": seed, "resume": resume, "rgb_only": rgb_only}
+    view = train_view(data, out / "view", start=None if start is None else start / VIEW_FILE, **common)
+    words = train_grounding(data, out / "words", finetune=None if start is None else start / SHIPPED, **common)
+    for result in (view, words):
+        for file in (Path(result["weights"]), Path(result["weights"]).with_suffix(".json")):
+            with atomic_path(out / file.name) as temporary:
+                shutil.copyfile(file, temporary)
+    return {"view": view, "words": words}
