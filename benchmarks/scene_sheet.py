@@ -26,10 +26,10 @@ def picture(example: SceneExample) -> UInt8[np.ndarray, "H W 3"]:
     depth = example.scene.depth
     known = depth > 0
     near, far = np.percentile(depth[known], [1, 99]) if known.any() else (0.0, 1.0)
-    grey = np.uint8(255 * ((depth - near) / (far - near)).clip(0, 1))
+    grey = (255 * ((depth - near) / (far - near)).clip(0, 1)).astype(np.uint8)
     depth_image = np.where(known[..., None], grey[..., None], np.array([200, 30, 30], dtype=np.uint8))
     palette = [(0.2, 0.2, 0.2)] + [colorsys.hsv_to_rgb(k * 0.381 % 1, 0.8, 0.9) for k in range(len(example.things))]
-    things = np.uint8(255 * np.array(palette))[example.instances]
+    things = (255 * np.array(palette)).astype(np.uint8)[example.instances]
     things[example.handles] = 255
     return np.concatenate([example.scene.color, depth_image.astype(np.uint8), things], axis=1)
 

@@ -33,3 +33,25 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("reference data ../shared/data is not here")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def made_scenes(tmp_path_factory) -> Path:
+    """Three small made images with instructions."""
+    from scene_store_builders import MAKING
+
+    from unihm.scene_data import synthesize
+
+    folder = tmp_path_factory.mktemp("made_scenes")
+    synthesize(folder, 3, MAKING, workers=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_planner(tmp_path_factory, made_scenes) -> Path:
+    """Folder of a planner that has been trained for a few steps on them."""
+    from unihm.training.planner import train_planner
+
+    folder = tmp_path_factory.mktemp("tiny_planner")
+    train_planner(made_scenes, folder, preset="tiny")
+    return folder

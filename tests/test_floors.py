@@ -56,6 +56,7 @@ SAME_FLOOR = {
     ("planning", "perception"),  # a plan starts from what was perceived
     ("simulation", "perception"),  # a planner in simulation sees the object through a camera
     ("training", "scene_data"),  # the planner learns from made scenes
+    ("evaluation", "scene_data"),  # and is judged on others
     ("scenes", "simulation"),  # made scenes are models of the simulation
     ("scenes", "planning"),  # their instructions come with the path that a planner should find
 }

@@ -1,5 +1,7 @@
 """Drawers, doors and lids as a depth camera sees them, with the truth about their joints."""
 
+# pyright: reportAttributeAccessIssue=false
+# (MuJoCo is a compiled module without type stubs.)
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
@@ -37,7 +39,7 @@ class View:
 
     def found(self) -> tuple[Joint, np.ndarray]:
         """What `find_joint` makes of it."""
-        return find_joint(self.panel, self.handle, self.body, self.fixture.kind, self.eye)  # pyright: ignore[reportArgumentType]
+        return find_joint(self.panel, self.handle, self.body, self.fixture.kind, self.eye)
 
     @property
     def handle_in_view(self) -> bool:
@@ -74,7 +76,7 @@ def drawn(rng: np.random.Generator, kind: str, *, noisy: bool = True) -> View:
 def seen(
     fixture: Fixture, azimuth: float, rise: float, distance: float, rng: np.random.Generator | None = None
 ) -> View:
-    """From a direction relative to its front (rad) and a distance (m), by an exact camera or, with `rng`, a real one."""
+    """From a direction relative to its front (rad) and a distance (m), exactly or, with `rng`, as a sensor gives it."""
     spec = mujoco.MjSpec()
     spec.worldbody.add_geom(name="table", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[2, 2, 0.1])
     joint = add_fixture(spec, fixture)

@@ -76,9 +76,9 @@ def test_the_goal_does_not_depend_on_where_the_frame_is():
 def test_turn_is_about_the_vertical_through_the_centre():
     long = box_points((0.2, 0.04, 0.05))
     T = pose(0.2, 0.1, 0.3)
-    moved = goal_pose("place", "", None, np.pi / 2, T, at(T, long), None, CAMERA)
-    assert moved[:3, :3] == pytest.approx(Rotation.from_euler("z", 0.3 + np.pi / 2).as_matrix())
-    assert moved[:3, 3] == pytest.approx(T[:3, 3], abs=1e-9)
+    turned = goal_pose("place", "", None, np.pi / 2, T, at(T, long), None, CAMERA)
+    assert turned[:3, :3] == pytest.approx(Rotation.from_euler("z", 0.3 + np.pi / 2).as_matrix())
+    assert turned[:3, 3] == pytest.approx(T[:3, 3], abs=1e-9)
     # Turned by a right angle it is beside the reference with its narrow side: 2 instead of 10 cm from its centre.
     beside = goal_pose("place", "left of", None, np.pi / 2, pose(0.2, 0.1), at(pose(0.2, 0.1), long), REFERENCE, CAMERA)
     assert beside[0, 3] == pytest.approx(-0.15 - 0.05 - 0.02)
@@ -137,9 +137,9 @@ def test_noise_moves_a_goal_by_no_more_than_a_few_times_itself(relation, noise, 
     clean = goal(relation, points=points, reference=reference, turn=turn)
     noisy = [cloud + rng.uniform(-noise, noise, cloud.shape) for cloud in (points, reference)]
     noisy = [np.concatenate([cloud, rng.uniform(-1, 1, (2, 3))]) for cloud in noisy]  # and two stray points
-    moved = goal(relation, points=noisy[0], reference=noisy[1], turn=turn)
-    assert np.linalg.norm(moved[:3, 3] - clean[:3, 3]) < 4 * noise + 1.5e-3
-    assert moved[:3, :3] == pytest.approx(clean[:3, :3])
+    other = goal(relation, points=noisy[0], reference=noisy[1], turn=turn)
+    assert np.linalg.norm(other[:3, 3] - clean[:3, 3]) < 4 * noise + 1.5e-3
+    assert other[:3, :3] == pytest.approx(clean[:3, :3])
 
 
 def speeds(path: np.ndarray) -> tuple[float, float]:
@@ -175,7 +175,7 @@ def test_paths_of_free_objects(task, relation, turn, pace):
 
 
 def test_a_carried_object_goes_over_what_is_in_between():
-    wall = moved(box_points((0.02, 0.3, 0.25)), 0.0, 0.0, 0.0)
+    wall = box_points((0.02, 0.3, 0.25))
     path, _ = task_path("place", START, at(START), pose(-0.2, 0.0), wall)
     over = np.abs(path[:, 0, 3]) < 0.02
     assert path[over, 2, 3].min() > 0.25

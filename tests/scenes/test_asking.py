@@ -17,7 +17,7 @@ from unihm.scenes import asking, asking_forms
 from unihm.scenes.families import FAMILIES
 from unihm.scenes.furniture import WORDS
 from unihm.scenes.layout import TableTop
-from unihm.scenes.records import Asking, Thing
+from unihm.scenes.records import Thing
 from unihm.schema.task import FAMILY, TASKS
 
 
@@ -47,7 +47,7 @@ def kitchen() -> tuple[Thing, ...]:
         household("lemon", (-0.1, -0.15), (0.05, 0.035, 0.035), colour=("yellow",)),
         household("tea box", (0.1, 0.0), (0.12, 0.1, 0.06), pattern=("striped", "with white stripes")),
         household("pliers", (0.3, -0.15), (0.16, 0.05, 0.02), colour=("black",)),
-        household("lemon", (-0.1, 0.2), (0.05, 0.035, 0.035), colour=("light green", "green")),
+        household("lemon", (-0.1, 0.2), (0.08, 0.056, 0.056), colour=("light green", "green")),
         moving("drawer", (0.1, 0.5, 0.2), runner((0.1, 0.5, 0.2)), place=("top", "upper")),
         moving("drawer", (0.1, 0.4, 0.1), runner((0.1, 0.4, 0.1), 0.1), place=("bottom", "lower")),
         moving("door", (0.5, 0.5, 0.2), hinge((0.5, 0.5, 0.2), 0.6)),
@@ -55,19 +55,15 @@ def kitchen() -> tuple[Thing, ...]:
     )
 
 
-@pytest.fixture
-def words_only(monkeypatch):
-    """Without paths, which take most of the time."""
-    monkeypatch.setattr(asking, "task_path", lambda task, T, *_: (np.stack([T, T]), 1))
-
-
-def drawn(count: int, held_out: bool = False, things=None) -> list[Asking]:
-    found = []
-    for seed in range(count // 40):
-        found += asking.askings(
-            things or kitchen(), CAMERA, np.random.default_rng(seed), held_out_wording=held_out, count=40
+@pytest.fixture(scope="module")
+def drawn():
+    """Many instructions of the kitchen without paths, which take most of the time; training, held out."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asking, "task_path", lambda task, T, *_: (np.stack([T, T]), 1))
+        return tuple(
+            asking.askings(kitchen(), CAMERA, np.random.default_rng(0), held_out_wording=held_out, count=count)
+            for held_out, count in ((False, 2000), (True, 300))
         )
-    return found
 
 
 def vocabulary(*texts: str) -> set[str]:
@@ -84,55 +80,59 @@ USUAL = vocabulary(*TRAINING_FORMS, *(text for phrases in PHRASES for pair in ph
 HELD_OUT_FORMS = all_forms(asking_forms.HELD_OUT_CLAUSES, asking_forms.HELD_OUT_SENTENCES)
 
 
+# Held-out in no sense: words that stand in names and in phrases for the place of a thing as well.
+SHARED = {"it", "its", "i'd", "i'm", "my", "that", "what", "if", "be", "so", "to", "as", "not", "has", "after", "back"}
+SHARED |= {"kind", "side", "stick", "left-hand", "right-hand", "nearer"}
+
+
 def test_there_are_enough_forms_and_no_held_out_form_is_made_of_usual_words():
     assert len(set(TRAINING_FORMS)) >= 100
     assert len(set(HELD_OUT_FORMS)) >= 50
     for form in HELD_OUT_FORMS:
         assert vocabulary(form) - USUAL, form
     for frame in asking_forms.HELD_OUT_FRAMES[1:]:
-        assert vocabulary(frame) - USUAL, frame
+        assert vocabulary(frame) - vocabulary(*asking_forms.FRAMES), frame
     assert set(asking_forms.CLAUSES) == set(asking_forms.HELD_OUT_CLAUSES)
     assert set(asking_forms.SENTENCES) == set(asking_forms.HELD_OUT_SENTENCES)
 
 
-@pytest.mark.usefixtures("words_only")
-def test_held_out_words_never_occur_in_training():
+def test_held_out_words_never_occur_in_training(drawn):
     never = vocabulary(*HELD_OUT_FORMS, *asking_forms.HELD_OUT_FRAMES) - USUAL
     never |= vocabulary(*(text for phrases in PHRASES for pair in phrases.values() for text in pair[1])) - USUAL
+    never -= SHARED
     never |= {"bulkiest", "tiniest", "sizeable", "loftiest", "lengthiest", "extreme", "viewer", "rearmost", "central"}
     assert {"hoist", "fetch", "relocate", "shove", "tug", "swing", "kindly"} <= never
-    names = {name for kinds in (FAMILIES,) for family in kinds.values() for name in family.held_out}
+    names = {name for family in FAMILIES.values() for name in family.held_out}
     names |= {name for _, held_out, _ in WORDS.values() for name in held_out}
     never_names = re.compile(r"\b(?:" + "|".join(map(re.escape, sorted(names))) + r")\b")
-    found = drawn(2000)
+    found, heard = drawn
     assert len(found) == 2000
     for one in found:
         assert not one.held_out_wording
         assert not vocabulary(one.instruction) & never, one.instruction
         assert not never_names.search(one.instruction.lower()), one.instruction
-    heard = drawn(400, held_out=True)
     for one in heard:
         assert one.held_out_wording
         assert vocabulary(one.instruction) & never, one.instruction
-    assert sum(bool(never_names.search(one.instruction.lower())) for one in heard) > 100
+    assert sum(bool(never_names.search(one.instruction.lower())) for one in heard) > 50
     assert not {one.instruction for one in heard} & {one.instruction for one in found}
 
 
-@pytest.mark.usefixtures("words_only")
 @pytest.mark.parametrize("held_out", [False, True])
-def test_grammar(held_out):
-    for one in drawn(800, held_out):
+def test_grammar(drawn, held_out):
+    for one in drawn[held_out]:
         text = one.instruction
         assert text[0].isupper(), text
         assert re.fullmatch(r"[A-Za-z0-9,;:.?!' -]+", text), text
         assert not re.search(r"  | [,.?!;]|\ba [aeiou]|\ban [^aeiou]|\bthe the\b|\b(\w+) \1\b|,\S|[.?!]\w", text), text
         assert re.search(r"[a-z0-9][.?!]?$", text), text
-        assert not re.search(r"pliers (?:goes|belongs)|pliers\b.*\bit\b", text) or "pair of pliers" in text, text
+        assert not re.search(r"pliers (?:goes|belongs)", text), text
+        if re.search(r"^(?:Grab|Pick|Take|Lift) the (?:combination )?pliers and ", text):
+            assert re.search(r"\bthem\b", text), text
 
 
-@pytest.mark.usefixtures("words_only")
-def test_families_of_tasks_are_about_as_frequent_and_some_words_fit_none_or_several():
-    found = drawn(1200)
+def test_families_of_tasks_are_about_as_frequent_and_some_words_fit_none_or_several(drawn):
+    found = drawn[0]
     families = Counter(FAMILY[one.task] for one in found)
     assert all(0.17 < families[family] / len(found) < 0.33 for family in FAMILY.values())
     assert {one.task for one in found} == set(TASKS)
@@ -145,11 +145,10 @@ def test_families_of_tasks_are_about_as_frequent_and_some_words_fit_none_or_seve
         assert (one.T_world_object is not None) == (len(one.targets) == 1)
 
 
-@pytest.mark.usefixtures("words_only")
-def test_amounts_are_those_that_the_words_state():
+def test_amounts_are_those_that_the_words_state(drawn):
     things = kitchen()
     seen = Counter()
-    for one in drawn(1200):
+    for one in drawn[0]:
         joint = things[one.targets[0]].joint if one.targets else None
         if one.task in ("open", "close") or (joint and joint.kind == "slide"):
             share, angle, metres = read_share(one.instruction), read_angle(one.instruction), None
@@ -177,15 +176,17 @@ def test_amounts_are_those_that_the_words_state():
 def test_paths_start_at_the_object_end_at_the_goal_and_keep_the_pace():
     things = kitchen()
     dropped = Counter()
-    found = asking.askings(things, CAMERA, np.random.default_rng(3), count=40, dropped=dropped)
-    assert len({one.instruction for one in found}) == 40
-    assert sum(dropped.values()) < 40
+    found = asking.askings(things, CAMERA, np.random.default_rng(3), count=24, dropped=dropped)
+    assert len({one.instruction for one in found}) == 24
+    assert sum(dropped.values()) < 24
     for one in found:
         if one.T_world_object is None:
             assert len(one.targets) != 1
             continue
         target, path = things[one.targets[0]], one.T_world_object
-        assert (path[: one.rest_frames] == target.T_world_object).all()
+        assert path[: one.rest_frames] == pytest.approx(
+            np.tile(target.T_world_object, (one.rest_frames, 1, 1)), abs=1e-9
+        )
         assert np.linalg.norm(path[one.rest_frames] - path[0]) > 0
         turns = Rotation.from_matrix(path[:-1, :3, :3]).inv() * Rotation.from_matrix(path[1:, :3, :3])
         assert 30 * np.linalg.norm(np.diff(path[:, :3, 3], axis=0), axis=1).max() <= GENH2R.speed + 1e-6
@@ -226,16 +227,14 @@ def test_what_stands_there_and_the_edge_of_the_table_are_kept_clear_of():
     things = (household("tea box", (0.0, 0.0), (0.08, 0.05, 0.05)),)
     walls = np.concatenate([moved(box_points((0.02, 0.5, 0.4)), x, 0, 0) for x in (-0.1, 0.1)])
     dropped: Counter[str] = Counter()
-    found = asking.askings(
-        things, CAMERA, np.random.default_rng(0), count=12, surroundings_world=walls, dropped=dropped
-    )
+    found = asking.askings(things, CAMERA, np.random.default_rng(0), count=6, surroundings_world=walls, dropped=dropped)
     assert not [
         a for a in found if a.targets == (0,) and a.task in ("push", "pull") and a.relation in ("left", "right")
     ]
     assert any("blocked" in reason for reason in dropped)
     small = TableTop(T_world_table=np.eye(4), half=(0.1, 0.1))
     dropped.clear()
-    found = asking.askings(things, CAMERA, np.random.default_rng(0), count=12, table=small, dropped=dropped)
+    found = asking.askings(things, CAMERA, np.random.default_rng(0), count=6, table=small, dropped=dropped)
     assert any("not on the table" in reason for reason in dropped)
     for one in found:
         if one.targets == (0,) and one.T_world_object is not None:
@@ -250,10 +249,9 @@ def test_a_scene_in_which_nothing_can_be_asked_for():
         asking.askings(shut, CAMERA, np.random.default_rng(0))
 
 
-@pytest.mark.usefixtures("words_only")
 def test_a_drawer_alone_is_pulled_and_pushed():
     half = (moving("drawer", (0.1, 0.5, 0.2), runner((0.1, 0.5, 0.2), 0.1)),)
-    found = drawn(80, things=half)
+    found = asking.askings(half, CAMERA, np.random.default_rng(0), count=40)
     assert {one.task for one in found if one.targets} == {"pull", "push"}
     for one in found:
         if one.targets and one.task == "push":

@@ -76,7 +76,9 @@ def instances(
         found = _hills(cells, offsets)
         labels[cells] = np.where(found >= 0, found + len(kinds), -1)
         kinds += [kind] * (found.max(initial=-1) + 1)
-    row, column = nearest_pixels(labels.shape[0], height), nearest_pixels(labels.shape[1], width)
+    row, column = (
+        nearest_pixels(cells, pixels) for cells, pixels in zip(classes.shape[1:], (height, width), strict=True)
+    )
     # One cell wider, because the finer outline reaches over the cells'.
     full = _widened(labels)[row[:, None], column]
     full[_enlarged(shown, height, width) <= 0] = -1

@@ -54,8 +54,9 @@ def view_input(
         T_world_camera: Pose of the camera.
         cells: Along the width.
     """
-    rows, columns = cells_of(*valid.shape, cells)
-    row, column = nearest_pixels(valid.shape[0], rows), nearest_pixels(valid.shape[1], columns)
+    height, width = valid.shape
+    rows, columns = cells_of(height, width, cells)
+    row, column = nearest_pixels(height, rows), nearest_pixels(width, columns)
     points = points_world[row[:, None], column]
     seen = valid[row[:, None], column]
     view = np.zeros((len(VIEW_CHANNELS), rows, columns), dtype=np.float32)

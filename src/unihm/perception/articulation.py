@@ -19,8 +19,6 @@ front, 320 x 240 pixels with the noise of depth cameras, wherever the handle is 
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 from jaxtyping import Float
 from scipy.spatial import ConvexHull, QhullError
@@ -51,7 +49,7 @@ def find_joint(
     panel_world: Float[np.ndarray, "n 3"],
     handle_world: Float[np.ndarray, "m 3"],
     body_world: Float[np.ndarray, "k 3"],
-    kind: Literal["drawer", "door", "lid"],
+    kind: str,
     camera_position: Float[np.ndarray, " 3"],
 ) -> tuple[Joint, Float[np.ndarray, "4 4"]]:
     """How a panel moves, and where its handle is.
@@ -60,7 +58,7 @@ def find_joint(
         panel_world: Points of what moves, in a z-up world, m; the inside of a drawer may be among them.
         handle_world: Points of its handle, m; some may be the panel's.
         body_world: Points of what stands still, m; none where it is out of view.
-        kind: What it is.
+        kind: drawer, door or lid.
         camera_position: Where it is seen from, m.
 
     Returns:

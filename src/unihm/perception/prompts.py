@@ -28,7 +28,7 @@ def check_pixel(point: tuple[int, int], scene: Scene) -> None:
 def at_pixel(
     point: tuple[int, int], labels: Int[np.ndarray, "H W"], points_world: Float[np.ndarray, "H W 3"], scene: Scene
 ) -> int:
-    """The thing at a pixel, within the dark outline of things, in a hole in them, or around the pixel (a bowl's bottom).
+    """The thing at a pixel, within the dark outline of things, in a hole in them, or around it (a bowl's bottom).
 
     Args:
         point: (u, v), inside the image.
@@ -81,9 +81,7 @@ def at_box(box: tuple[int, int, int, int], labels: Int[np.ndarray, "H W"]) -> in
     if box[0] >= box[2] or box[1] >= box[3]:
         raise ValueError(f"Box {name} is empty; expected its left upper and its right lower corner, U0,V0,U1,V1.")
     if not (box[0] < width and box[1] < height and box[2] >= 0 and box[3] >= 0):
-        raise ValueError(
-            f"Box {name} lies outside the image; expected u in 0..{width - 1} and v in 0..{height - 1}."
-        )
+        raise ValueError(f"Box {name} lies outside the image; expected u in 0..{width - 1} and v in 0..{height - 1}.")
     if labels.max() < 0:
         raise ValueError(_NOTHING)
     u0, v0, u1, v1 = np.maximum(box, 0)
@@ -94,8 +92,8 @@ def at_box(box: tuple[int, int, int, int], labels: Int[np.ndarray, "H W"]) -> in
         raise ValueError(f"Box {name} holds none of the {count} objects; draw it around one.")
     score = inside.astype(np.float64) ** 2 / np.bincount(labels[labels >= 0], minlength=count)
     order = np.argsort(-score, kind="stable")
-    if count > 1 and score[order[1]] > _RIVAL * score[order[0]]:
-        alike = int((score > _RIVAL * score[order[0]]).sum())
+    if count > 1 and score[order[1]] >= _RIVAL * score[order[0]]:
+        alike = int((score >= _RIVAL * score[order[0]]).sum())
         raise ValueError(f"Box {name} holds {alike} objects about equally well; draw it around one of them.")
     return int(order[0])
 

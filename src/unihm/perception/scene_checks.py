@@ -1,7 +1,7 @@
 """Whether an RGB-D image can be what its ``camera.json`` says: the unit of its depth, and its intrinsics.
 
-Both are looked at before anything is recognised, because a wrong one shows up later as a table that is not found, or not
-at all. Only what no table-top camera does is refused; an error of a few percent is not noticed.
+Both are looked at before anything is recognised, because a wrong one shows up later as a table that is not found, or
+not at all. Only what no table-top camera does is refused; an error of a few percent is not noticed.
 """
 
 from __future__ import annotations

@@ -32,9 +32,9 @@ def find_table(
     Planes are taken out of the cloud one after the other. Among those seen from above, the table is the one with
     the largest sum of 1/depth^2 over its points: the floor behind a small table shows more points, but far ones.
 
-    Of planes that come out nearly alike (within 20 %), those count on which things stand. Where these still are several,
-    a table and a shelf, a known pose decides, else a point that is known to be on the table or on a thing on it, else
-    still the sum; which one was taken is logged as a warning.
+    Of planes that come out nearly alike (within 20 %), those count on which things stand. Where these still are
+    several, a table and a shelf, a known pose decides, else a point that is known to be on the table or on a thing on
+    it, else still the sum; which one was taken is logged as a warning.
 
     Args:
         points_camera: Points with a depth, m, in any order.
@@ -116,7 +116,7 @@ def _meant(alike: list[_Candidate], T_world_camera: np.ndarray | None, on_it: np
         return min(alike, key=lambda one: abs(float(np.median(one[2] @ T[2, :3]) + T[2, 3])))
     if on_it is None:
         return alike[0]
-    heights = [float(plane.distance(on_it)) for _, plane, _ in alike]
+    heights = [float(plane.distance(on_it[None])[0]) for _, plane, _ in alike]
     under = [i for i, height in enumerate(heights) if height > -2 * _THRESHOLD]
     return alike[min(under or range(len(alike)), key=lambda i: abs(heights[i]))]
 

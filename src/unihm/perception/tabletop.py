@@ -16,7 +16,7 @@ from unihm.schema.scene import ObjectCloud, PerceivedScene, Scene
 
 _ABOVE = (0.01, 0.4)  # m; heights of what counts as things when the world's origin is placed
 TARGET_POINTS, OTHER_POINTS = 1024, 256  # of the completed clouds; of the others only size and place are of use
-_BORDER, _CUT = 2, 5  # pixels; what has so many of them within this of the image's border goes on beyond it
+_BORDER, _CUT = 2, 5  # pixels; what has so many of them within this of where the depth ends goes on beyond it
 
 
 class Tabletop:
@@ -109,8 +109,9 @@ def object_cloud(
     """The thing under a mask, where it has a depth, with `count` completed points; 0 completes nothing."""
     v, u = np.nonzero(mask & (scene.depth > 0))
     completed = normals = np.zeros((0, 3))
-    height, width = mask.shape
-    at_border = (np.minimum(u, v) < _BORDER) | (u >= width - _BORDER) | (v >= height - _BORDER)
+    rows, columns = (np.flatnonzero((scene.depth > 0).any(axis=axis)) for axis in (1, 0))
+    beside = np.minimum(v - rows[0], rows[-1] - v) < _BORDER
+    at_border = beside | (np.minimum(u - columns[0], columns[-1] - u) < _BORDER)
     if count:
         complete = COMPLETIONS[COMPLETION]
         completed, normals = complete(points_world[v, u], scene.depth, scene.camera, T_world_camera, count)

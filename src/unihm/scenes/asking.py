@@ -143,10 +143,10 @@ class _Asker:
     def _phrase(self, fitting: list[Referring], wanted: Wanted | None = None) -> Referring:
         """One of several phrases; each way to tell is about as likely as the others, names are likelier."""
         if wanted is not None and wanted.relation:
-            # "Put the can next to the mug left of the box" could be read in two ways; "the can on the left to the
-            # left" nobody says.
+            # "Put the can next to the mug left of the box" could be read in two ways; nobody says "the left can to
+            # the left".
             said = wanted.relation.removesuffix(" of")
-            fitting = [r for r in fitting if r.beside < 0 and (said not in _SIDEWAYS or said not in r.phrase)]
+            fitting = [r for r in fitting if not r.placed_after and (said not in _SIDEWAYS or said not in r.phrase)]
         if not fitting:
             raise ValueError("no words tell it from the others")
         unusual = [r for r in fitting if r.held_out]
@@ -167,8 +167,8 @@ class _Asker:
         whole = [s for s in sentences.get(wanted.form, ()) if said.pronoun == "it" or not forms.singular(s)]
         slots = {**wanted.slots, "object": said.phrase, "it": said.pronoun}
         if wanted.reference >= 0:
-            alone = [r for r in self.referrings if r.fits == (wanted.reference,) and r.beside < 0]
-            reference = self._phrase([r for r in alone if r.refers_by in _PLAIN])
+            plain = [r for r in self.referrings if r.fits == (wanted.reference,) and r.refers_by in _PLAIN]
+            reference = self._phrase(plain)
             slots["where"] = slots["where"].format(r=reference.phrase)
         form = wanted.form
         if whole and self.rng.random() < _WHOLE:

@@ -65,7 +65,6 @@ _VAGUE: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("milk", "nectar pack", "juice brick", "dairy package", "pack of milk"), ("carton",)),
     **dict.fromkeys(("container", "dish"), ("container", "dish")),
 }
-_BASIC = tuple(COLOURS)
 _NEAR = frozenset(
     frozenset(pair)
     for pair in (
@@ -111,7 +110,7 @@ def fits_colour(word: str, thing: Thing) -> int:
             one[0] == "dark" and other[1] in ("black", "grey")
         ):
             return MAYBE
-    patterned = {found for words in thing.attributes.get("pattern", ()) for found in _BASIC if _has(found, words)}
+    patterned = _colours(" ".join(thing.attributes.get("pattern", ())))
     return MAYBE if basic in patterned or any(frozenset((basic, found)) in _NEAR for found in patterned) else NO
 
 
@@ -126,8 +125,7 @@ def fits_pattern(words: str, thing: Thing) -> int:
     if "plain" in has or asked == "plain":
         return MAYBE if "lid" in has or asked == "lid" else NO
     if asked in has:
-        colours = set(_colours(words))
-        own_colours = set(_colours(" ".join(other for other in own if _pattern(other) == asked)))
+        colours, own_colours = _colours(words), _colours(" ".join(other for other in own if _pattern(other) == asked))
         return MAYBE if not colours or colours == own_colours else NO
     alike = (asked in _ALIKE and has & _ALIKE) or "both" in {asked, *has}
     return MAYBE if alike else NO
@@ -161,12 +159,9 @@ def _tone(colour: str) -> tuple[str, str]:
     return tone, basic
 
 
-def _has(word: str, words: str) -> bool:
-    return re.search(rf"\b{word}\b", words) is not None
-
-
-def _colours(words: str) -> list[str]:
-    return [colour for colour in _BASIC if _has(colour, words)]
+def _colours(words: str) -> set[str]:
+    """The basic colours in it."""
+    return set(words.split()) & set(COLOURS)
 
 
 def _pattern(words: str) -> str:

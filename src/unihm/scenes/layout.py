@@ -96,7 +96,8 @@ def lay_out(
         rng: Draws it.
         taken: Footprints (world, m) that are to stay free, beside which the first objects go.
     """
-    polygons, placed, reach = list(taken), [], rng.uniform(*style.reach)
+    polygons, placed = list(taken), []
+    reach = style.reach[1] if taken else rng.uniform(*style.reach)  # beside furniture there is room farther out only
     for thing in objects:
         R, lying = _rest(thing, style, rng)
         for _ in range(_TRIES):

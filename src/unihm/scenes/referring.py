@@ -87,8 +87,8 @@ class Referring:
     """Whether it holds a word that never occurs in training."""
     pronoun: str
     """Either "it" or "them"."""
-    beside: int = -1
-    """Index of another thing by whose place it is told, -1 without."""
+    placed_after: bool = False
+    """Whether its place is told behind the noun: "the can on the left", where another place must not follow."""
 
 
 @dataclass(frozen=True)
@@ -101,12 +101,11 @@ class _Base:
     fits: np.ndarray
     held_out: bool
 
-    def said(
-        self, form: str, kind: str, fits: Sequence[int] | np.ndarray, held_out: bool = False, beside: int = -1
-    ) -> Referring:
+    def said(self, form: str, kind: str, fits: Sequence[int] | np.ndarray, held_out: bool = False) -> Referring:
         kinds = (*self.kinds, *([kind] if kind else []))
         words = form.format(n=f"{self.before}{self.noun}")
-        return _referring(words, self.noun, kinds, fits, self.held_out or held_out, beside)
+        after = kind == "place" and not form.endswith("{n}")
+        return _referring(words, self.noun, kinds, fits, self.held_out or held_out, after)
 
 
 def referrings(
@@ -152,26 +151,21 @@ def absent(
     known = {name: (FAMILIES[name].held_out, (name, *FAMILIES[name].synonyms)) for name in families}
     if parts:
         known = {kind: (WORDS[kind][1], WORDS[kind][0]) for kind in parts}
-    nouns = [
-        noun
-        for never, usual in known.values()
-        for noun in (never if held_out_wording else usual)
-        if all(fits_noun(noun, thing) == NO for thing in things)
-    ]
+    named = [("", noun) for never, usual in known.values() for noun in (never if held_out_wording else usual)]
     coloured = [
-        f"{colour} {noun}"
+        (colour, noun)
         for thing in things
         for noun in (thing.held_out_names if held_out_wording else thing.names)
         for colour in COLOURS
         if (thing.family in parts if parts else thing.joint is None)
-        and all(min(fits_noun(noun, other), fits_colour(colour, other)) == NO for other in things)
     ]
-    pools = [(pool, kind) for pool, kind in ((nouns, "name"), (coloured, "name and colour")) if pool]
-    if not pools:
-        raise ValueError(f"Every known noun fits one of the {len(things)} things in view.")
-    pool, kind = pools[int(rng.integers(len(pools)))]
-    words = pool[int(rng.integers(len(pool)))]
-    return _referring(words, words, kind.split(" and "), (), held_out_wording)
+    for pool in (coloured, named) if rng.random() < 0.5 else (named, coloured):
+        for k in rng.permutation(len(pool)):
+            colour, noun = pool[k]
+            if all(NO in (fits_noun(noun, t), fits_colour(colour, t) if colour else MAYBE) for t in things):
+                kinds = ("name", "colour") if colour else ("name",)
+                return _referring(f"{colour} {noun}".strip(), noun, kinds, (), held_out_wording)
+    raise ValueError(f"Every known noun fits one of the {len(things)} things in view.")
 
 
 class _View:
@@ -191,7 +185,12 @@ def _judged(judge: Callable[[str, Thing], int], word: str, things: Sequence[Thin
 
 
 def _referring(
-    words: str, noun: str, kinds: Sequence[str], fits: Sequence[int] | np.ndarray, held_out: bool, beside: int = -1
+    words: str,
+    noun: str,
+    kinds: Sequence[str],
+    fits: Sequence[int] | np.ndarray,
+    held_out: bool,
+    placed_after: bool = False,
 ) -> Referring:
     plural = noun.split()[-1] in _PLURAL and " of " not in noun
     return Referring(
@@ -200,7 +199,7 @@ def _referring(
         fits=tuple(int(k) for k in fits),
         held_out=held_out,
         pronoun="them" if plural else "it",
-        beside=beside,
+        placed_after=placed_after,
     )
 
 
@@ -298,4 +297,4 @@ def _related(
                 continue
             for form in (*usual, *held_out):
                 words = f"{{n}} {form} the {anchor.before}{anchor.noun}"
-                yield base.said(words, "place", np.flatnonzero(fits == YES), form in held_out, k)
+                yield base.said(words, "place", np.flatnonzero(fits == YES), form in held_out)

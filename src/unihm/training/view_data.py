@@ -68,9 +68,10 @@ def view_targets(
         movable: Of each thing, whether it is a moving part.
         cells: Along the width.
     """
-    rows, columns = cells_of(*instances.shape, cells)
-    row, column = nearest_pixels(instances.shape[0], rows)[:, None], nearest_pixels(instances.shape[1], columns)
-    reach = 2 * int(np.ceil(_WIDENED * instances.shape[1] / columns)) + 1
+    height, width = instances.shape
+    rows, columns = cells_of(height, width, cells)
+    row, column = nearest_pixels(height, rows)[:, None], nearest_pixels(width, columns)
+    reach = 2 * int(np.ceil(_WIDENED * width / columns)) + 1
     inside = instances[row, column]
     thing = np.where(inside > 0, inside, maximum_filter(instances, reach)[row, column])
     coverage = _mean(instances > 0, rows, columns)

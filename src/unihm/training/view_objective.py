@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Integer
 from torch import Tensor
 
 from unihm.cliport.view_network import VIEW_CLASSES, ViewMaps
@@ -52,7 +52,7 @@ def view_loss(maps: ViewMaps, batch: ViewBatch) -> tuple[Float[Tensor, ""], dict
 
 
 def best_overlaps(
-    labels: Int[np.ndarray, "H W"], truth: Int[np.ndarray, "H W"], least: int = _LEAST
+    labels: Int[np.ndarray, "H W"], truth: Integer[np.ndarray, "H W"], least: int = _LEAST
 ) -> Float[np.ndarray, " n"]:
     """Of every thing of at least so many pixels the IoU of the instance that fits it best.
 

@@ -1,0 +1,119 @@
+"""Perception with learned parts: on the networks' own outputs, replaced where a test needs a certain answer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from unihm.cliport.instances import PART, THING, Instances
+from unihm.perception.base import PERCEPTIONS
+from unihm.perception.cliport import Cliport
+from unihm.scene_data import read_scenes
+
+
+@pytest.fixture(scope="module")
+def scenes(made_scenes):
+    return list(read_scenes(made_scenes))
+
+
+@pytest.fixture
+def seeing(tiny_planner, scenes, monkeypatch):
+    """The tiny planner with the true instances in place of the view network's, which has seen too little."""
+    perception = PERCEPTIONS["cliport"](tiny_planner)
+
+    def cut(scene, points_world, T_world_camera):
+        (example,) = [e for e in scenes if e.scene is scene]
+        labels = example.instances.astype(np.int64) - 1
+        kinds = tuple(THING if thing.joint is None else PART for thing in example.things)
+        return Instances(labels=labels, kinds=kinds, handles=example.handles)
+
+    monkeypatch.setattr(perception, "cut", cut)
+    return perception
+
+
+def fitting(perception: Cliport, monkeypatch, *numbers: int):
+    """Make the words fit these things."""
+    ground = perception.network.ground
+
+    def fixed(encoded, rows, words, mask):
+        found = ground(encoded, rows, words, mask)
+        target = torch.full_like(found.target, -6.0)
+        target[:, list(numbers)] = 4.0
+        return type(found)(**{**vars(found), "target": target})
+
+    monkeypatch.setattr(perception.network, "ground", fixed)
+
+
+def free_thing(example) -> int:
+    """The free thing that most is seen of."""
+    sizes = [
+        int((example.instances == k + 1).sum()) if thing.joint is None else 0 for k, thing in enumerate(example.things)
+    ]
+    return int(np.argmax(sizes))
+
+
+def test_the_thing_that_the_words_fit_is_taken_and_completed(seeing, scenes, monkeypatch):
+    example = scenes[0]
+    number = free_thing(example)
+    fitting(seeing, monkeypatch, number)
+    perceived = seeing.perceive(example.scene, "Pick it up")
+    assert perceived.target == number
+    thing = perceived.target_object
+    assert set(example.instances[thing.pixels[:, 1], thing.pixels[:, 0]]) == {number + 1}
+    assert len(thing.completed_points_world) == 1024
+    true = example.things[number].points_world
+    low, high = thing.completed_points_world.min(axis=0), thing.completed_points_world.max(axis=0)
+    assert np.abs((low + high) / 2 - (true.min(axis=0) + true.max(axis=0)) / 2).max() < 0.03
+    assert perceived.asked is not None
+
+
+def test_words_that_fit_nothing_are_answered_with_what_is_there(seeing, scenes, monkeypatch):
+    fitting(seeing, monkeypatch)
+    with pytest.raises(ValueError, match=r"^No .* in view; I see: .*pixel \d+,\d+"):
+        seeing.perceive(scenes[0].scene, "Lift the unicorn")
+
+
+def test_words_that_fit_two_things_are_answered_with_both(seeing, scenes, monkeypatch):
+    fitting(seeing, monkeypatch, 0, 1)
+    with pytest.raises(ValueError, match=r"fit 2 things: the .* and the .*Say which"):
+        seeing.perceive(scenes[0].scene, "Lift it")
+
+
+def test_a_pixel_overrides_the_words(seeing, scenes, monkeypatch):
+    example = scenes[0]
+    number = free_thing(example)
+    fitting(seeing, monkeypatch)
+    v, u = np.argwhere(example.instances == number + 1).mean(axis=0).astype(int)
+    nearest = np.argwhere(example.instances == number + 1)
+    v, u = nearest[np.abs(nearest - [v, u]).sum(axis=1).argmin()]
+    assert seeing.perceive(example.scene, "Lift it", point=(int(u), int(v))).target == number
+
+
+def test_the_same_image_gives_the_same_result(seeing, scenes, monkeypatch):
+    fitting(seeing, monkeypatch, 0)
+    one, other = (seeing.perceive(scenes[0].scene, "Lift it") for _ in range(2))
+    assert np.array_equal(one.target_object.completed_points_world, other.target_object.completed_points_world)
+
+
+def test_an_empty_instruction_is_refused(seeing, scenes):
+    with pytest.raises(ValueError, match="instruction is empty"):
+        seeing.perceive(scenes[0].scene, "  ")
+
+
+def test_missing_weights_are_refused_by_name(tmp_path):
+    with pytest.raises(ValueError, match=r"planner\.(json|safetensors)"):
+        PERCEPTIONS["cliport"](tmp_path)
+
+
+def test_the_whole_path_runs_on_what_the_view_network_finds(tiny_planner, scenes):
+    """Whatever so little training finds: it gives a result or one clear line."""
+    perception = PERCEPTIONS["cliport"](tiny_planner)
+    said = []
+    for example in scenes:
+        try:
+            said.append(str(perception.perceive(example.scene, "Lift the mug").asked))
+        except ValueError as error:
+            said.append(str(error))
+    assert len(said) == len(scenes)
+    assert not any("\n" in line for line in said)

@@ -1,0 +1,150 @@
+"""Made scenes as the planner's network learns from them, and its training."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from unihm.cliport.crops import CHANNELS
+from unihm.cliport.grounding import AMOUNTS
+from unihm.cliport.network import PARTS, load_planner
+from unihm.cliport.windows import SIZE
+from unihm.generation.text_encoder import load_text_encoder
+from unihm.scene_data import read_scenes
+from unihm.scenes.records import Asking
+from unihm.schema.task import TASKS
+from unihm.training.grounding import train_grounding
+from unihm.training.grounding_data import amount_said, batch_of, prepare, proposals
+from unihm.training.grounding_task import GroundingTask, figures
+
+
+@pytest.fixture(scope="module")
+def examples(made_scenes, tmp_path_factory):
+    return prepare(made_scenes, tmp_path_factory.mktemp("prepared"))
+
+
+def test_proposals_show_what_they_say(made_scenes):
+    rng = np.random.default_rng(0)
+    pieces = 0
+    for example in read_scenes(made_scenes):
+        masks, labels = proposals(example, rng)
+        for mask, (thing, whole) in zip(masks, labels, strict=True):
+            if thing < 0:
+                continue
+            true = example.instances == thing + 1
+            overlap = (mask & true).sum() / (mask | true).sum()
+            if whole:
+                assert overlap > 0.4
+            else:
+                pieces += 1
+                assert overlap < 0.95
+    assert pieces > 0
+
+
+def test_every_instruction_finds_its_target_among_its_proposals(examples):
+    said = list(range(len(examples.said)))
+    images = sorted({one.image for one in examples.said})
+    batch = batch_of(examples, images, said)
+    assert batch.images.shape[1:] == (len(CHANNELS), SIZE, SIZE)
+    for b, one in enumerate(batch.said):
+        assert int(batch.target[b].sum()) == len(one.targets)
+        assert int(batch.reference[b].sum()) == (one.reference >= 0)
+        rows = batch.rows[b][batch.target[b]]
+        assert batch.thing[rows].tolist() == sorted(one.targets)
+        # No proposal of another image is among them.
+        own = batch.rows[b][batch.rows[b] >= 0]
+        assert len(own) == len(examples.rows_of[one.image])
+
+
+def test_part_maps_lie_on_the_mask(examples):
+    batch = batch_of(examples, range(len(examples)), [])
+    mask = batch.images[:, CHANNELS.index("mask")] > 0.5
+    for row in (batch.whole == 1).nonzero().flatten().tolist():
+        thing = batch.parts[row] > 0
+        assert float((thing & mask[row]).sum() / (thing | mask[row]).sum()) > 0.4
+        assert not (batch.picks[row] & ~thing).any()
+        free = int(batch.kind[row]) == 0
+        assert bool((batch.parts[row] == PARTS.index("panel")).any()) != free
+
+
+def test_prepared_files_are_taken_again_and_made_anew_where_the_scenes_changed(made_scenes, tmp_path):
+    prepare(made_scenes, tmp_path)
+    before = (tmp_path / "images.bin").stat().st_mtime_ns
+    prepare(made_scenes, tmp_path)
+    assert (tmp_path / "images.bin").stat().st_mtime_ns == before
+    facts = json.loads((tmp_path / "facts.json").read_text())
+    facts["prepared"]["data"] = "other"
+    (tmp_path / "facts.json").write_text(json.dumps(facts))
+    prepare(made_scenes, tmp_path)
+    assert (tmp_path / "images.bin").stat().st_mtime_ns > before
+
+
+@pytest.mark.parametrize(
+    ("task", "text", "amount", "said"),
+    [
+        ("grab", "Lift the mug.", None, "none"),
+        ("grab", "Lift the mug 20 cm.", 0.2, "stated"),
+        ("place", "Move the mug a little to the left", 0.08, "little"),
+        ("push", "Push it far away", 0.25, "far"),
+        ("open", "Open the door halfway", 0.96, "half"),
+        ("open", "Open the door by 40 degrees", 0.7, "stated"),
+        ("pull", "Pull the drawer all the way out", 0.15, "full"),
+    ],
+)
+def test_how_far_is_read_from_the_words(task, text, amount, said):
+    asking = Asking(instruction=text, held_out_wording=False, refers_by="name", task=task, targets=(0,), amount=amount)
+    assert amount_said(asking) == said
+    assert said in AMOUNTS
+
+
+def test_a_few_steps_make_the_loss_smaller(examples):
+    torch.manual_seed(0)
+    from unihm.cliport.network import PlannerNetwork
+    from unihm.training.grounding import GROUNDING
+
+    config = GROUNDING["tiny"]
+    network = PlannerNetwork(config.network)
+    task = GroundingTask(
+        examples=examples, reader=load_text_encoder(), images=range(len(examples)), batch_images=2, batch_said=12
+    )
+    (batch,) = [next(iter(task.batches(0, torch.Generator().manual_seed(0))))]
+    optimiser = torch.optim.Adam(network.parameters(), lr=3e-3)
+    losses = []
+    for _ in range(12):
+        value, found = task.loss(network, batch, torch.Generator().manual_seed(1))
+        optimiser.zero_grad()
+        value.backward()
+        optimiser.step()
+        losses.append(float(value))
+    assert losses[-1] < 0.8 * losses[0]
+    assert {"target", "task", "relation", "amount", "parts", "name"} <= set(found)
+
+
+def test_figures_are_shares(examples, tiny_planner):
+    network, card = load_planner(tiny_planner / "planner.safetensors")
+    found = figures(network, examples, load_text_encoder(), range(len(examples)))
+    assert all(0 <= value <= 1 for value in found.values())
+    assert {"target", "task", "wrong"} <= set(found)
+    assert card["scenes"]["made_with"]["seed"] == 5
+    assert "mug" not in card["nouns"] or card["nouns"] == sorted(card["nouns"])
+    assert card["tasks"] == list(TASKS)
+
+
+def test_an_interrupted_training_gives_the_same_weights(made_scenes, tmp_path):
+    whole = train_grounding(made_scenes, tmp_path / "whole", preset="tiny")
+    train_grounding(made_scenes, tmp_path / "cut", preset="tiny", stop_after=1)
+    cut = train_grounding(made_scenes, tmp_path / "cut", preset="tiny", resume=True)
+    one, other = load_file(whole["weights"]), load_file(cut["weights"])
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_fine_tuning_begins_with_the_given_weights(made_scenes, tiny_planner, tmp_path):
+    result = train_grounding(
+        made_scenes, tmp_path, preset="tiny", finetune=tiny_planner / "planner.safetensors", stop_after=0
+    )
+    one, other = load_file(tiny_planner / "planner.safetensors"), load_file(result["weights"])
+    assert all(torch.equal(one[name], other[name]) for name in one)
