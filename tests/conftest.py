@@ -39,7 +39,6 @@ def shared_data() -> Path:
 def made_scenes(tmp_path_factory) -> Path:
     """Three small made images with instructions."""
     from scene_store_builders import MAKING
-
     from unihm.scene_data import synthesize
 
     folder = tmp_path_factory.mktemp("made_scenes")

@@ -117,9 +117,10 @@ def test_scenes_that_nobody_read_the_words_of_are_planned_by_verbs():
 
 
 def test_amounts():
-    drawer = Asked(task="pull", joint=runner((0.0, 0.0, 0.0)), how_far="half")
-    left = drawer.joint.upper - drawer.joint.position
-    assert joint_amount(drawer, "Pull it halfway") == pytest.approx(0.5 * drawer.joint.upper - drawer.joint.position)
+    joint = runner((0.0, 0.0, 0.0), position=0.02)
+    drawer = Asked(task="pull", joint=joint, how_far="half")
+    left = joint.upper - joint.position
+    assert joint_amount(drawer, "Pull it halfway") == pytest.approx(0.5 * joint.upper - joint.position)
     assert joint_amount(drawer, "Pull it 50 cm") == pytest.approx(left)
     assert joint_amount(replace(drawer, how_far="none"), "Pull it") is None
     assert free_amount(Asked(task="push", how_far="little"), "Nudge it") == 0.05

@@ -65,16 +65,16 @@ def test_resumed_equals_uninterrupted(tmp_path):
 
 
 def test_loss_falls(tmp_path):
-    config = brief(epochs=12, families=3)
+    config = brief(epochs=6)
     task = CompletionTask(config, 0)
     torch.manual_seed(0)
     network = SnowflakeNet(config.network)
-    views = list(household_views((9,), task.families, 6, points=400, width=320))
+    views = list(household_views((9,), task.families, 4, points=400, width=320))
     batch = batch_of(views, config, np.random.default_rng(0), augment=False)
     before = float(task.loss(network.train(), batch, torch.Generator())[0])
     fit(network, task.loss, task.batches, config.loop, tmp_path, steps_per_epoch=task.steps_per_epoch)
     after = float(task.loss(network.train(), batch, torch.Generator())[0])
-    assert after < 0.7 * before
+    assert after < 0.8 * before
 
 
 def test_clouds_of_a_batch_agree_with_each_other():

@@ -17,6 +17,7 @@ from unihm.scene_data.rows import row_of
 from unihm.scene_data.store import SceneStore
 from unihm.schema.weights import read_tensors
 from unihm.training.loop import fit
+from unihm.training.unified import one_thread
 from unihm.training.view import VIEW, ViewTask, ViewTraining, measured, train_view
 from unihm.training.view_augmentation import ViewAugmentation, augmented, mirrored, view_batch, with_targets, zoomed
 from unihm.training.view_data import ViewSet, gather_views, view_targets
@@ -110,6 +111,13 @@ def test_images_of_another_number_or_size_are_refused(tmp_path):
     small = replace(scene(0, 0), instances=np.zeros((10, 10), np.uint8), handles=np.zeros((10, 10), bool))
     with pytest.raises(ValueError, match="expected one size"):
         gather_views(tmp_path, [scene(0, 0), small], 2, {}, CELLS)
+
+
+def test_a_run_goes_on_with_the_images_that_it_began_with(tmp_path):
+    first = gather_views(tmp_path, scenes(2), 4, {}, CELLS)
+    grown = gather_views(tmp_path, scenes(3), 6, {}, CELLS, resume=True)
+    assert len(grown.training) == len(first.training) == 2
+    assert len(gather_views(tmp_path, scenes(3), 6, {}, CELLS).training) == 4
 
 
 # Augmentation
@@ -206,15 +214,15 @@ def brief(epochs: int = 2) -> ViewTraining:
 
 def test_two_images_are_learned_by_heart(views):
     torch.manual_seed(0)
-    torch.set_num_threads(1)
     network = ViewNetwork(VIEW["tiny"].network)
     batch = view_batch(views, views.held_out)
     optimizer = torch.optim.AdamW(network.parameters(), lr=6e-3)
-    for _ in range(120):
-        loss, _ = view_loss(network(batch.views), batch)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+    with one_thread():
+        for _ in range(70):
+            loss, _ = view_loss(network(batch.views), batch)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
     assert measured(network.eval(), views, views.held_out)["iou"] > 0.9
 
 

@@ -187,13 +187,14 @@ def train_planner(
     from unihm.assets import WEIGHTS
     from unihm.training.planner import train_planner as train
 
-    if (data is None) == (finetune is None):
+    scenes = data if finetune is None else finetune
+    if scenes is None or (data is not None and finetune is not None):
         raise ValueError("Training the planner needs --data or --finetune, one of them.")
     if weights is not None and finetune is None:
         raise ValueError("--weights is the planner that --finetune begins with; it needs --finetune.")
     report(
         train(
-            data or finetune,
+            scenes,
             out,
             preset=preset or ("base" if finetune is None else "finetune"),
             seed=seed,

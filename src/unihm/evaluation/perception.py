@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,8 @@ class Result:
     """Between the turns that both paths make."""
     unplanned: str = ""
     """Why the right thing got no path."""
+    seconds: float = np.nan
+    """From image and words to the plan."""
 
 
 def evaluate_perception(
@@ -114,6 +117,7 @@ def summary(results: Sequence[Result], head: Mapping[str, Any]) -> dict[str, Any
             else None,
             "unplanned": sum(bool(r.unplanned) for r in right) / len(right),
             "chamfer_mm": mean("chamfer_mm"),
+            "seconds": median("seconds"),
             "task_accuracy": float(np.mean([r.family for r in right])),
         }
     if other:
@@ -135,16 +139,17 @@ def rows_of(results: Sequence[Result], name: str) -> list[dict[str, Any]]:
 
 
 def _image(example: SceneExample, perception: Perception, planner: Planner) -> list[Result]:
-    seen = None
+    seen, start = None, time.perf_counter()
     if isinstance(perception, Cliport):
         try:
             seen = perception.see(example.scene)
         except ValueError:
             seen = None
-    results = []
+    results, looking = [], time.perf_counter() - start
     for asking in example.askings:
         if any(np.count_nonzero(example.instances == i + 1) < _LEAST_PIXELS for i in asking.targets):
             continue
+        start = time.perf_counter()
         try:
             if seen is not None:
                 assert isinstance(perception, Cliport)
@@ -158,11 +163,14 @@ def _image(example: SceneExample, perception: Perception, planner: Planner) -> l
         if len(asking.targets) != 1:
             results.append(Result(refers_by=asking.refers_by, answer="acts"))
             continue
-        results.append(_judged(example, asking, perceived, planner))
+        perceiving = looking + time.perf_counter() - start
+        results.append(_judged(example, asking, perceived, planner, perceiving))
     return results
 
 
-def _judged(example: SceneExample, asking: Asking, perceived: PerceivedScene, planner: Planner) -> Result:
+def _judged(
+    example: SceneExample, asking: Asking, perceived: PerceivedScene, planner: Planner, perceiving: float
+) -> Result:
     thing = example.things[asking.targets[0]]
     u, v = perceived.target_object.pixels.T
     hit = np.bincount(example.instances[v, u], minlength=len(example.things) + 1)
@@ -181,10 +189,10 @@ def _judged(example: SceneExample, asking: Asking, perceived: PerceivedScene, pl
     facts["pick_mm"] = 1000 * float(np.linalg.norm(_middle(cloud) - centre))
     if thing.joint is None:
         facts["chamfer_mm"] = 1000 * chamfer(cloud, points)
-    asked = perceived.asked
+    asked, start = perceived.asked, time.perf_counter()
     try:
         plan = planner.plan(perceived, asking.instruction)
-        facts |= _ends(plan, asking, centre)
+        facts |= {"seconds": perceiving + time.perf_counter() - start, **_ends(plan, asking, centre)}
         task = plan.task
     except ValueError as error:
         facts["unplanned"] = str(error)

@@ -98,20 +98,21 @@ def _tree(path: np.ndarray, object_points: np.ndarray, scene_points: np.ndarray)
 
 
 def _distances(path: np.ndarray, object_points: np.ndarray, tree: KDTree, within: float) -> Float[np.ndarray, " T"]:
-    if not tree.n:
-        return np.full(len(path), np.inf)
-    distance = np.empty(len(path))
-    for k, T in enumerate(path):
-        resting = k and (path[k - 1] == T).all()
-        if resting:
-            distance[k] = distance[k - 1]
-        else:
-            distance[k] = tree.query(_moved(T, object_points), distance_upper_bound=within)[0].min()
-    return distance
-
-
-def _moved(T: np.ndarray, points: np.ndarray) -> np.ndarray:
-    return points @ T[..., :3, :3].swapaxes(-1, -2) + T[..., None, :3, 3]
+    distance = np.full(len(path), np.inf)
+    if not tree.n or not len(path):
+        return distance
+    moving = np.flatnonzero(np.append(True, (np.diff(path, axis=0) != 0).any(axis=(1, 2))))
+    # Distances are the same in the object's frame, so only what of the scene comes near its bounding ball is looked at.
+    middle = (object_points.min(axis=0) + object_points.max(axis=0)) / 2
+    radius = np.linalg.norm(object_points - middle, axis=1).max()
+    centres = path[moving, :3, :3] @ middle + path[moving, :3, 3]
+    own = KDTree(object_points)
+    near = tree.query_ball_point(centres, radius + within) if np.isfinite(within) else [slice(None)] * len(moving)
+    for k, some in zip(moving, near, strict=True):
+        points = (tree.data[some] - path[k, :3, 3]) @ path[k, :3, :3]
+        if len(points):
+            distance[k] = own.query(points, distance_upper_bound=within)[0].min()
+    return distance[moving[np.searchsorted(moving, np.arange(len(path)), side="right") - 1]]
 
 
 def _displacement(T_a: np.ndarray, T_b: np.ndarray, points: np.ndarray) -> Float[np.ndarray, " T"]:

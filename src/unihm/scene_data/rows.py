@@ -135,14 +135,15 @@ def _thing_facts(thing: Thing) -> dict[str, Any]:
 def _thing(facts: dict[str, Any], surface: np.ndarray) -> Thing:
     joint = facts.pop("joint")
     if joint is not None:
-        joint = Joint(**{k: np.array(v) if isinstance(v, list) else v for k, v in joint.items()})
+        axis, origin = (np.array(joint.pop(name)) for name in ("axis_world", "origin_world"))
+        joint = Joint(**joint, axis_world=axis, origin_world=origin)
     facts.pop("points")
     lists = {name: tuple(facts.pop(name)) for name in ("names", "held_out_names", "class_words", "dimensions_m")}
     attributes = {name: tuple(words) for name, words in facts.pop("attributes").items()}
     T_world_object = vector_to_pose(np.array(facts.pop("T_world_object")))
+    values: dict[str, Any] = {**facts, **lists}
     return Thing(
-        **facts,
-        **lists,
+        **values,
         attributes=attributes,
         T_world_object=T_world_object,
         surface_object=surface[:, :3],

@@ -69,16 +69,18 @@ class SceneMaking:
             style=self.style,
             views=self.views,
             held_out=self.families == "unseen",
-            meshes=self.meshes,
+            meshes=None if self.meshes is None else Path(self.meshes),
             size=(self.width, self.width * 3 // 4),
             backend=self.backend,
         )
         rng = np.random.default_rng(for_words)
         rows = []
         for view, example in enumerate(examples):
+            T_world_camera = example.scene.camera.T_world_camera
+            assert T_world_camera is not None
             asked = askings(
                 example.things,
-                example.scene.camera.T_world_camera,
+                T_world_camera,
                 rng,
                 held_out_wording=self.wordings == "held-out",
                 count=self.askings,

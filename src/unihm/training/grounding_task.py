@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from unihm.cliport.grounding import Grounded, sentence_vector
-from unihm.cliport.network import PlannerNetwork
+from unihm.cliport.network import Encoded, PlannerNetwork
 from unihm.cliport.objectives import choice_loss, class_loss, name_loss, parts_loss, pick_loss, wholeness_loss
 from unihm.cliport.view_network import half_where_fast
 from unihm.generation.text_encoder import TextEncoder
@@ -94,7 +95,8 @@ class GroundingTask:
         with half_where_fast(batch.images.device):
             encoded = network.encode(images, batch.measures)
             parts = network.parts(encoded).float()
-        encoded = type(encoded)(**{n: _single(v) for n, v in vars(encoded).items()})
+        single: dict[str, Any] = {name: _single(value) for name, value in vars(encoded).items()}
+        encoded = Encoded(**single)
         described = network.describe(encoded)
         losses = {
             "whole": wholeness_loss(described.whole, batch.whole),
@@ -133,8 +135,8 @@ class GroundingTask:
         """Vectors of some nouns of the batch's things, and which crop each fits."""
         drawn: dict[str, None] = {}
         for nouns in batch.nouns:
-            for i in torch.randperm(len(nouns), generator=rng)[:_NOUNS].tolist():
-                drawn[nouns[i]] = None
+            some = torch.randperm(len(nouns), generator=rng)[:_NOUNS]
+            drawn |= dict.fromkeys(nouns[int(i)] for i in some)
         if not drawn:
             return torch.zeros(0), torch.zeros(len(batch.nouns), 0, dtype=torch.bool)
         known = list(drawn)
@@ -142,7 +144,7 @@ class GroundingTask:
         return sentence_vector(*self.reader(known)), fits
 
 
-def _single(value):
+def _single(value: Any) -> Any:
     """In single precision, whatever autocast made of it."""
     return [v.float() for v in value] if isinstance(value, list) else value.float()
 

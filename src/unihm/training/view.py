@@ -133,7 +133,7 @@ def train_view(
         out: Folder for the images in cells (1 MB each), log, checkpoints and ``view.safetensors`` with its card.
         preset: Name in `VIEW`, or settings.
         seed: Seed of everything random.
-        resume: Go on from the checkpoint in `out`.
+        resume: Go on from the checkpoint in `out`, with the images that the run began with.
         rgb_only: Whether the network shall do without depth.
         start: Weights to begin with instead of random ones.
 
@@ -151,8 +151,8 @@ def train_view(
         network=replace(config.network, rgb_only=rgb_only or config.network.rgb_only),
     )
     out, store = Path(out), SceneStore(data)
-    made = {"made_with": store.made_with}
-    views = gather_views(out / "views", read_scenes(data), len(store), made, config.network.cells)
+    made, count = {"made_with": store.made_with}, len(store)
+    views = gather_views(out / "views", read_scenes(data, count), count, made, config.network.cells, resume=resume)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = ViewNetwork(config.network)

@@ -134,7 +134,13 @@ class ViewSet:
 
 
 def gather_views(
-    folder: str | Path, examples: Iterable[SceneExample], count: int, source: Mapping[str, Any], cells: int
+    folder: str | Path,
+    examples: Iterable[SceneExample],
+    count: int,
+    source: Mapping[str, Any],
+    cells: int,
+    *,
+    resume: bool = False,
 ) -> ViewSet:
     """Bring images into cells; what is there already of the same source is taken as it is.
 
@@ -144,16 +150,19 @@ def gather_views(
         count: How many there are.
         source: What they are.
         cells: Along the width.
+        resume: Whether what is there is also taken where the source has grown since.
 
     Raises:
         ValueError: There are fewer than `count`, they differ in size, or they are too few to hold some out.
     """
     folder = Path(folder)
-    source = {"version": VERSION, "channels": list(VIEW_CHANNELS), "images": count, "cells": cells, **source}
+    source = {"version": VERSION, "channels": list(VIEW_CHANNELS), "cells": cells, **source}
     source = json.loads(json.dumps(source))  # as it will read when it comes back from the file
     path = folder / _FACTS
-    if path.is_file() and json.loads(path.read_text(encoding="utf-8"))["source"] == source:
-        return ViewSet(folder)
+    if path.is_file():
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        if facts["source"] == source and (resume or facts["images"] == count):
+            return ViewSet(folder)
     folder.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     first_whole = int((1 - HELD_OUT) * (count - 1))
@@ -186,7 +195,7 @@ def gather_views(
         assert isinstance(array, np.memmap)
         array.flush()
     np.save(folder / "scene.npy", scene)
-    write_json(path, {"source": source, "first_whole": first_whole})
+    write_json(path, {"source": source, "images": count, "first_whole": first_whole})
     return ViewSet(folder)
 
 
