@@ -78,6 +78,7 @@ def test_half_the_width_sees_the_same_noise():
         heights = []
         for seed in range(12):
             view = drawn_view_of(shape, np.random.default_rng(seed), width)
+            assert view is not None
             top = view.partial[np.abs(view.partial[:, 2] - 0.03) < 0.006]
             heights.append(top[:, 2].std())
         spread[width] = np.median(heights)

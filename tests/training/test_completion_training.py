@@ -45,6 +45,7 @@ def test_training_to_weights_and_back(tmp_path):
     assert set(card["figures"]) == {"validation", "held_out_families"}
     assert card["families"] == list(CompletionTask(brief(), 0).families)
     (view,) = household_views((5,), card["families"], 1, points=100)
+    assert view.camera.T_world_camera is not None
     points, normals = completion(view.partial, view.depth, view.camera, view.camera.T_world_camera, 200)
     assert points.shape == normals.shape == (200, 3)
 

@@ -61,11 +61,9 @@ class SnowflakeCompletion:
         R = T_world_camera[:3, :3]
         drawn = drawn[~in_seen_space((drawn - eye) @ R, depth, camera)]
         points = np.concatenate([seen, drawn])
-        known = np.zeros_like(points)
-        known[: len(seen)] = 1.0
         kept = voxel_indices(points, SPACING)
-        points, known = resample(points[kept], known[kept], count, seed)
-        return points, outward_normals(points, known[:, 0] > 0, eye)
+        normals = outward_normals(points[kept], kept < len(seen), eye)
+        return resample(points[kept], normals, count, seed)
 
     def draw(
         self, points_world: Float[np.ndarray, "n 3"], eye: Float[np.ndarray, " 3"], seed: int = 0

@@ -1,12 +1,14 @@
 """Normals of a completed cloud that look outward, also in vessels and on thin things.
 
-The direction is that of the plane through the nearest points; three sources decide its sign, in turn:
+The direction is that of the plane through the nearest points; three sources together decide its sign:
 
-1. *The camera.* What it has seen looks to it.
+1. *The camera.* What it has seen looks to it, the surer the more head on.
 2. *Views from all around.* From each of many directions the visible points are found by the hull of the cloud mirrored
    in a sphere (Katz, Tal and Basri, "Direct visibility of point sets", 2007). A point looks to those who see it; so
    does the inside of a bowl, which a test against the middle of the cloud gets wrong.
 3. *Neighbours.* A sign that is unclear follows those of near points with parallel normals.
+
+Walls thinner than the distance between points stay a guess: both sides lie in one plane through neighbours.
 """
 
 from __future__ import annotations
@@ -17,9 +19,10 @@ from scipy.spatial import ConvexHull, KDTree, QhullError
 
 from unihm.geometry.point_cloud import estimate_normals
 
-_PLANE = 12  # points through which a plane is laid
-_VIEWS = 32  # directions from which the cloud is looked at
+_PLANE = 20  # points through which a plane is laid
+_VIEWS = 20  # directions from which the cloud is looked at
 _FLIP = 30.0  # radius of the sphere over the largest distance; larger ones see deeper into hollows
+_CAMERA = 3.0  # weight of what the camera has seen head on; at grazing angles noise decides to which side a plane looks
 _AWAY = 4.0  # distance of the views over the radius of the cloud
 _ROUNDS, _NEAR = 4, 9  # of asking neighbours, and how many
 
@@ -35,14 +38,15 @@ def outward_normals(
         eye: Where it was, m.
     """
     normals = estimate_normals(points, _PLANE, eye)
-    votes = np.where(seen, 1.0, np.clip(_seen_from_around(points, normals), -1, 1))
+    to_eye = eye - points
+    facing = np.einsum("ni,ni->n", normals, to_eye) / np.maximum(np.linalg.norm(to_eye, axis=1), 1e-9)
+    votes = np.clip(_seen_from_around(points, normals) + _CAMERA * seen * facing, -1, 1)
     near = np.asarray(KDTree(points).query(points, k=min(_NEAR, len(points)))[1])
     alike = np.einsum("nki,ni->nk", normals[near], normals)
     alike = np.sign(alike) * np.maximum(np.abs(alike) - 0.5, 0) * 2
-    sign = votes.copy()
+    sign = votes
     for _ in range(_ROUNDS):
-        told = (alike * sign[near]).mean(axis=1)
-        sign = np.where(seen, 1.0, np.clip(votes + told, -1, 1))
+        sign = np.clip(votes + (alike * sign[near]).mean(axis=1), -1, 1)
     return np.where(sign[:, None] < 0, -normals, normals)
 
 

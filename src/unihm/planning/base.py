@@ -25,6 +25,4 @@ class Planner(Protocol):
         ...
 
 
-PLANNERS = Registry(
-    "Planner", {"grounded": "unihm.planning.grounded:Grounded", "verbs": "unihm.planning.verbs:Verbs"}
-)
+PLANNERS = Registry("Planner", {"grounded": "unihm.planning.grounded:Grounded", "verbs": "unihm.planning.verbs:Verbs"})

@@ -64,7 +64,7 @@ class CompletionTraining:
     width: int = 320
     """Of the images, pixels."""
     measured: int = 3
-    """Views of each family, training and held-out, that the figures are about."""
+    """Views of each family that the figures are about; as many in all of the held-out families."""
 
 
 COMPLETION: Mapping[str, CompletionTraining] = {
@@ -178,7 +178,7 @@ class CompletionTask:
         return self._figures(_TEST, sorted(HELD_OUT)[: self.config.families], held_out=True)
 
     def _figures(self, part: int, families: Sequence[str], held_out: bool = False) -> Iterator[View]:
-        count = self.config.measured * len(families)
+        count = self.config.measured * len(self.families)  # as many of the few held-out families
         return household_views((self._seed, part), families, count, points=_MEASURED, held_out=held_out)
 
     def loss(self, network: SnowflakeNet, batch: Batch, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
