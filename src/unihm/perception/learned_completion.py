@@ -61,7 +61,7 @@ class SnowflakeCompletion:
         R = T_world_camera[:3, :3]
         drawn = drawn[~in_seen_space((drawn - eye) @ R, depth, camera)]
         points = np.concatenate([seen, drawn])
-        kept = voxel_indices(points, SPACING)
+        kept = voxel_indices(points, SPACING / 2)  # small things keep more of what is drawn
         normals = outward_normals(points[kept], kept < len(seen), eye)
         return resample(points[kept], normals, count, seed)
 
