@@ -85,6 +85,11 @@ class Cliport:
             ValueError: A file is missing, damaged, or of another version.
         """
         folder = WEIGHTS if weights is None else Path(weights)
+        if weights is None and not (folder / PLANNER).is_file():
+            raise ValueError(
+                "This version of unihm comes without weights for the perception 'cliport'; make them with 'unihm train "
+                "planner' and state their folder (--perception-weights, of evaluations --weights), or use 'tabletop'."
+            )
         self.network, self.card = load_planner(folder / PLANNER)
         self.view, _ = load_view_network(folder / VIEW)
         self.reader = reader or load_text_encoder()

@@ -22,7 +22,7 @@ from unihm.geometry.point_cloud import estimate_normals
 _PLANE = 20  # points through which a plane is laid
 _VIEWS = 20  # directions from which the cloud is looked at
 _FLIP = 30.0  # radius of the sphere over the largest distance; larger ones see deeper into hollows
-_CAMERA = 3.0  # weight of what the camera has seen head on; at grazing angles noise decides to which side a plane looks
+_CAMERA = 6.0  # weight of what the camera has seen head on; at grazing angles noise decides to which side a plane looks
 _AWAY = 4.0  # distance of the views over the radius of the cloud
 _ROUNDS, _NEAR = 4, 9  # of asking neighbours, and how many
 
