@@ -72,9 +72,9 @@ def test_loss_falls(tmp_path):
     network = SnowflakeNet(config.network)
     views = list(household_views((9,), task.families, 4, points=400, width=320))
     batch = batch_of(views, config, np.random.default_rng(0), augment=False)
-    before = float(task.loss(network.train(), batch, torch.Generator())[0])
+    before = task.loss(network.train(), batch, torch.Generator())[0].item()
     fit(network, task.loss, task.batches, config.loop, tmp_path, steps_per_epoch=task.steps_per_epoch)
-    after = float(task.loss(network.train(), batch, torch.Generator())[0])
+    after = task.loss(network.train(), batch, torch.Generator())[0].item()
     assert after < 0.8 * before
 
 

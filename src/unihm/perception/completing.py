@@ -50,5 +50,5 @@ COMPLETIONS = Registry(
 
 COMPLETION = "symmetry"
 """The one in use, and what reports call it. On 276 views of known families and 276 of unknown ones `snowflake` is
-better: its Chamfer error is 3.0 and 3.4 mm (means; symmetry: 4.8 and 6.9, seen points alone: 6.9 and 6.5). It takes
+better: its Chamfer error is 3.1 and 3.4 mm (means; symmetry: 4.8 and 6.9, seen points alone: 6.9 and 6.5). It takes
 over once the grasps that are made and tried on its clouds have been measured, too."""
