@@ -11,15 +11,16 @@ from safetensors.torch import load_file
 
 from unihm.cliport.crops import CHANNELS
 from unihm.cliport.grounding import AMOUNTS
-from unihm.cliport.network import PARTS, load_planner
+from unihm.cliport.network import PARTS, PlannerNetwork, load_planner
 from unihm.cliport.windows import SIZE
 from unihm.generation.text_encoder import load_text_encoder
 from unihm.scene_data import read_scenes
 from unihm.scenes.records import Asking
 from unihm.schema.task import TASKS
-from unihm.training.grounding import train_grounding
+from unihm.training.grounding import GROUNDING, train_grounding
 from unihm.training.grounding_data import amount_said, batch_of, prepare, proposals
 from unihm.training.grounding_task import GroundingTask, figures
+from unihm.training.view import VIEW
 
 
 @pytest.fixture(scope="module")
@@ -103,9 +104,6 @@ def test_how_far_is_read_from_the_words(task, text, amount, said):
 
 def test_a_few_steps_make_the_loss_smaller(examples):
     torch.manual_seed(0)
-    from unihm.cliport.network import PlannerNetwork
-    from unihm.training.grounding import GROUNDING
-
     config = GROUNDING["tiny"]
     network = PlannerNetwork(config.network)
     task = GroundingTask(
@@ -148,3 +146,7 @@ def test_fine_tuning_begins_with_the_given_weights(made_scenes, tiny_planner, tm
     )
     one, other = load_file(tiny_planner / "planner.safetensors"), load_file(result["weights"])
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_both_networks_know_the_same_presets():
+    assert set(VIEW) == set(GROUNDING)

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
-from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
 from unihm.evaluation.intervals import wilson
+from unihm.geometry.point_cloud import chamfer
 from unihm.perception.base import Perception
 from unihm.perception.cliport import Cliport
 from unihm.planning.base import Planner
@@ -59,7 +58,6 @@ def evaluate_perception(
     planner: Planner,
     *,
     limit: int | None = None,
-    progress: Callable[[int], None] | None = None,
 ) -> list[Result]:
     """All instructions of made scenes.
 
@@ -68,7 +66,6 @@ def evaluate_perception(
         perception: What is judged.
         planner: Plans from what it perceives.
         limit: At most so many images, the first ones.
-        progress: Called with the number of images that are done.
 
     Raises:
         ValueError: The store holds no scene, or a file is damaged.
@@ -78,8 +75,6 @@ def evaluate_perception(
         for example in read_scenes(data, limit):
             results += _image(example, perception, planner)
             bar.update()
-            if progress is not None:
-                progress(int(bar.n))
     return results
 
 
@@ -213,12 +208,6 @@ def _ends(plan: Plan, asking: Asking, centre: np.ndarray) -> dict[str, float]:
         "path_end_mm": 1000 * float(np.linalg.norm(plan.T_world_object[-1, :3, 3] - end)),
         "path_end_deg": float(np.degrees(between)),
     }
-
-
-def chamfer(a: Float[np.ndarray, "n 3"], b: Float[np.ndarray, "m 3"]) -> float:
-    """Mean of the two directed mean distances between clouds, m."""
-    forth, back = np.asarray(KDTree(b).query(a)[0]), np.asarray(KDTree(a).query(b)[0])
-    return float(forth.mean() + back.mean()) / 2
 
 
 def _middle(points: np.ndarray) -> np.ndarray:

@@ -152,6 +152,11 @@ def voxel_indices(points: Float[np.ndarray, "n 3"], size: float) -> Int[np.ndarr
     return np.sort(first)
 
 
+def chamfer(a: Float[np.ndarray, "n 3"], b: Float[np.ndarray, "m 3"]) -> float:
+    """Mean of the mean nearest distances from a to b and from b to a, m."""
+    return float(np.mean(KDTree(b).query(a)[0]) + np.mean(KDTree(a).query(b)[0])) / 2
+
+
 def connected_components(points: Float[np.ndarray, "n 3"], radius: float) -> Int[np.ndarray, " n"]:
     """Cluster label of every point: points closer than `radius` (m) share one, and label 0 is the largest.
 

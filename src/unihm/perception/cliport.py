@@ -30,7 +30,7 @@ from unihm.generation.text_encoder import TextEncoder, load_text_encoder
 from unihm.geometry.point_cloud import voxel_indices
 from unihm.perception.articulation import find_joint
 from unihm.perception.completing import COMPLETION
-from unihm.perception.prompts import at_box, at_pixel, check_pixel
+from unihm.perception.prompts import at_box, at_pixel, check_request
 from unihm.perception.tabletop import OTHER_POINTS, TARGET_POINTS, object_cloud, world
 from unihm.perception.target import color_shares
 from unihm.schema.asked import Asked
@@ -103,10 +103,7 @@ class Cliport:
         box: tuple[int, int, int, int] | None = None,
     ) -> PerceivedScene:
         """See `unihm.perception.base.Perception.perceive`."""
-        if not instruction.strip():
-            raise ValueError('The instruction is empty; say what to do, for example "lift the red can".')
-        if point is not None:
-            check_pixel(point, scene)
+        check_request(scene, instruction, point)
         return self.understand(self.see(scene, point), instruction, point, box)
 
     @torch.inference_mode()

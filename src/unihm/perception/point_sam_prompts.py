@@ -17,7 +17,7 @@ from scipy.spatial import KDTree
 from unihm.geometry.point_cloud import voxel_indices
 from unihm.perception.completing import COMPLETION
 from unihm.perception.point_sam import load_point_sam, segment
-from unihm.perception.prompts import at_box, check_pixel
+from unihm.perception.prompts import at_box, check_request
 from unihm.perception.segmentation import deepest_pixel
 from unihm.perception.tabletop import OTHER_POINTS, TARGET_POINTS, look, object_cloud
 from unihm.perception.target import choose, describe
@@ -59,10 +59,8 @@ class PointSAMPrompts:
         Raises:
             ValueError: Also where the network finds hardly anything at the click.
         """
-        if not instruction.strip():
-            raise ValueError('The instruction is empty; say what to do, for example "lift the red can".')
+        check_request(scene, instruction, point)
         if point is not None:
-            check_pixel(point, scene)
             u, v = point
             if scene.depth[v, u] <= 0:
                 raise ValueError(f"Point {u},{v} has no depth; choose another pixel of the object.")

@@ -15,6 +15,14 @@ _RIVAL = 0.5  # share of the best thing's score from which a box holds another a
 _NOTHING = "There is nothing on the table, or nothing that the depth camera sees."
 
 
+def check_request(scene: Scene, instruction: str, point: tuple[int, int] | None) -> None:
+    """Raise ValueError where an instruction is empty, or a pixel lies outside of the image."""
+    if not instruction.strip():
+        raise ValueError('The instruction is empty; say what to do, for example "lift the red can".')
+    if point is not None:
+        check_pixel(point, scene)
+
+
 def check_pixel(point: tuple[int, int], scene: Scene) -> None:
     """Raise ValueError where a pixel lies outside of the image."""
     u, v = point

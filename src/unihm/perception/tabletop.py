@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from unihm.perception.completing import COMPLETION, COMPLETIONS
-from unihm.perception.prompts import at_box, at_pixel, check_pixel
+from unihm.perception.prompts import at_box, at_pixel, check_request
 from unihm.perception.segmentation import segment
 from unihm.perception.table import find_table, world_from_table
 from unihm.perception.target import choose, describe
@@ -37,10 +37,7 @@ class Tabletop:
         box: tuple[int, int, int, int] | None = None,
     ) -> PerceivedScene:
         """See `unihm.perception.base.Perception.perceive`."""
-        if not instruction.strip():
-            raise ValueError('The instruction is empty; say what to do, for example "lift the red can".')
-        if point is not None:
-            check_pixel(point, scene)
+        check_request(scene, instruction, point)
         valid = scene.depth > 0
         T_world_camera, points_world, labels = look(scene, point)
         # Words compare whole things with each other; a pixel or a box needs the far side of its own thing alone.

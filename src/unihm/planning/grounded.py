@@ -6,9 +6,10 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial import KDTree
 
+from unihm.geometry.point_cloud import voxel_indices
 from unihm.planning.amounts import DISTANCES, SHARES, read_angle, read_distance
 from unihm.planning.base import PLANNERS
-from unihm.planning.goals import goal_pose, task_path
+from unihm.planning.goals import DIRECTIONS, goal_pose, task_path
 from unihm.planning.pace import HUMAN, Pace
 from unihm.schema.asked import Asked
 from unihm.schema.plan import Plan
@@ -17,7 +18,6 @@ from unihm.schema.scene import ObjectCloud, PerceivedScene
 _ABOVE_TABLE = 0.012  # m; the table itself is no obstacle
 _AWAY = 0.012  # m from the object's own points, within which what is seen may be the object
 _CELL = 0.008  # m between points of the scene
-_ABSENT = ("left", "right", "away", "toward", "up")
 
 
 class Grounded:
@@ -37,7 +37,6 @@ class Grounded:
         centre = (points.min(axis=0) + points.max(axis=0)) / 2
         T_world_object = np.eye(4)
         T_world_object[:3, 3] = centre
-        scene = obstacles(perceived)
         if asked.joint is not None:
             assert asked.T_world_handle is not None
             how_far = joint_amount(asked, instruction)
@@ -58,7 +57,7 @@ class Grounded:
                 reference,
                 perceived.T_world_camera,
             )
-            path, rest = task_path(asked.task, T_world_object, points, goal, scene, self.pace)
+            path, rest = task_path(asked.task, T_world_object, points, goal, obstacles(perceived), self.pace)
         return Plan(
             instruction=instruction,
             task=asked.task,
@@ -76,7 +75,7 @@ def free_amount(asked: Asked, instruction: str) -> float | None:
     stated = read_distance(instruction)
     if isinstance(stated, float):
         return stated
-    if asked.how_far in ("little", "far") and asked.relation in (*_ABSENT, ""):
+    if asked.how_far in ("little", "far") and asked.relation in (*DIRECTIONS, ""):
         return getattr(DISTANCES[asked.task], asked.how_far)
     return None
 
@@ -104,8 +103,7 @@ def obstacles(perceived: PerceivedScene) -> Float[np.ndarray, "m 3"]:
     own = np.concatenate([perceived.target_object.completed_points_world, perceived.target_object.points_world])
     others = [_cloud(o) for i, o in enumerate(perceived.objects) if i != perceived.target]
     seen = perceived.points_world[perceived.points_world[:, 2] > _ABOVE_TABLE]
-    cells = np.unique(np.floor(seen / _CELL).astype(np.int64), axis=0, return_index=True)[1]
-    seen = seen[cells]
+    seen = seen[voxel_indices(seen, _CELL)]
     tree = KDTree(own)
     # A depth camera smears outlines: single points in the air near the object are no things.
     tree_seen = KDTree(seen)

@@ -61,6 +61,10 @@ VIEW: Mapping[str, ViewTraining] = {
             epochs=12, learning_rate=2e-3, final_rate=0.01, warmup_steps=100, checkpoint_steps=100, best="missed"
         ),
     ),
+    # For a new workplace, from weights that know others.
+    "finetune": ViewTraining(
+        loop=LoopConfig(epochs=6, learning_rate=5e-4, warmup_steps=10, checkpoint_steps=100, best="missed"),
+    ),
 }
 """Presets of the view network's training."""
 
