@@ -67,7 +67,7 @@ def test_maps_are_those_of_the_one_view():
 
 def test_the_usual_network_is_small():
     weights = sum(p.numel() for p in ViewNetwork(ViewConfig()).parameters())
-    assert 0.8e6 < weights < 1.2e6
+    assert 3.5e6 < weights < 4.5e6  # 9 MB in half precision
 
 
 @pytest.mark.parametrize("rgb_only", [False, True])

@@ -12,7 +12,7 @@ Letters: N crops, s = 64 cells, C channels; a pyramid is a list of maps from fin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -20,26 +20,34 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 Pyramid = list[Tensor]
+Norm = Callable[[int], nn.Module]
+"""Makes the normalisation of so many channels."""
 _GROUPS = 8  # of the group norms; every width is a multiple
 _MIXED = 64  # channels of a block of 2 x 2 cells
+
+
+def group_norm(width: int) -> nn.Module:
+    """Crops of a batch come from few images, so each is normalised for itself."""
+    return nn.GroupNorm(_GROUPS, width)
 
 
 class Encoder(nn.Module):
     """Maps of a crop at a half, a quarter, an eighth, ... of its resolution."""
 
-    def __init__(self, inputs: int, widths: Sequence[int]):
+    def __init__(self, inputs: int, widths: Sequence[int], norm: Norm = group_norm):
         """An untrained encoder.
 
         Args:
             inputs: Channels of the crop.
             widths: Channels of the maps, fine to coarse.
+            norm: Of every block.
         """
         super().__init__()
         self.down = nn.ModuleList(
             nn.Conv2d(before, after, 3, stride=2, padding=1)
             for before, after in zip((inputs, *widths[:-1]), widths, strict=True)
         )
-        self.blocks = nn.ModuleList(_Residual(width) for width in widths)
+        self.blocks = nn.ModuleList(_Residual(width, norm) for width in widths)
 
     def forward(self, x: Float[Tensor, "N C s s"]) -> Pyramid:
         """Fine to coarse."""
@@ -53,11 +61,11 @@ class Encoder(nn.Module):
 class SpatialStream(nn.Module):
     """Where shapes are: an encoder and a decoder without words."""
 
-    def __init__(self, inputs: int, widths: Sequence[int]):
+    def __init__(self, inputs: int, widths: Sequence[int], norm: Norm = group_norm):
         """An untrained stream; see `Encoder`."""
         super().__init__()
-        self.encoder = Encoder(inputs, widths)
-        self.up = nn.ModuleList(_Up(c, f) for c, f in zip(widths[:0:-1], widths[-2::-1], strict=True))
+        self.encoder = Encoder(inputs, widths, norm)
+        self.up = nn.ModuleList(_Up(c, f, norm) for c, f in zip(widths[:0:-1], widths[-2::-1], strict=True))
 
     def forward(self, x: Float[Tensor, "N C s s"]) -> tuple[Pyramid, Pyramid]:
         """The encoder's pyramid and the decoder's, both fine to coarse."""
@@ -144,9 +152,9 @@ def pooled(maps: Float[Tensor, "N C h h"], mask: Float[Tensor, "N s s"]) -> Floa
 
 
 class _Residual(nn.Module):
-    def __init__(self, width: int):
+    def __init__(self, width: int, norm: Norm = group_norm):
         super().__init__()
-        self.norms = nn.ModuleList(nn.GroupNorm(_GROUPS, width) for _ in range(2))
+        self.norms = nn.ModuleList(norm(width) for _ in range(2))
         self.convolutions = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(2))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -159,10 +167,10 @@ class _Residual(nn.Module):
 class _Up(nn.Module):
     """The next finer map: the coarse one twice as large, and what the encoder saw there."""
 
-    def __init__(self, coarse: int, fine: int):
+    def __init__(self, coarse: int, fine: int, norm: Norm = group_norm):
         super().__init__()
         self.project = nn.Conv2d(coarse, fine, 1)
-        self.block = _Residual(fine)
+        self.block = _Residual(fine, norm)
 
     def forward(self, coarse: Tensor, skip: Tensor) -> Tensor:
         # Projected first, on a quarter of the cells.

@@ -38,8 +38,8 @@ _OFFSETS = 2
 class ViewConfig:
     """Sizes of the network."""
 
-    widths: tuple[int, ...] = (16, 32, 48, 64, 96)
-    """Channels of the maps at a half, a quarter, ... of the cells' resolution; multiples of 8."""
+    widths: tuple[int, ...] = (32, 64, 96, 128, 160)
+    """Channels of the maps at a half, a quarter, ... of the cells' resolution."""
     cells: int = CELLS
     """Along the width of the views that it is trained for."""
     rgb_only: bool = False
@@ -64,8 +64,9 @@ class ViewNetwork(nn.Module):
         super().__init__()
         self.config = config
         channels = COLOUR_CHANNELS if config.rgb_only else len(VIEW_CHANNELS)
-        self.spatial = SpatialStream(channels, config.widths)
-        self.semantic = SpatialStream(COLOUR_CHANNELS, config.widths)
+        # Norms of the batch: of groups they take as long as the convolutions on a CPU.
+        self.spatial = SpatialStream(channels, config.widths, nn.BatchNorm2d)
+        self.semantic = SpatialStream(COLOUR_CHANNELS, config.widths, nn.BatchNorm2d)
         self.lateral = nn.ModuleList(nn.Conv2d(2 * width, width, 1) for width in reversed(config.widths))
         self.head = FullResolution(config.widths[0], channels, len(VIEW_CLASSES) + _OFFSETS)
         # A buffer, so that it follows to another device; not in the file, because it is no weight.

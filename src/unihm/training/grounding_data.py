@@ -179,9 +179,8 @@ def proposals(
             labels.append((k, True))
     for _ in range(rng.binomial(len(seen), _PIECES)):
         k = int(rng.choice(list(seen)))
-        near = [
-            o for o, other in seen.items() if o != k and (binary_dilation(seen[k], iterations=_TOUCH) & other).any()
-        ]
+        around = binary_dilation(seen[k], iterations=_TOUCH)
+        near = [o for o, other in seen.items() if o != k and (around & other).any()]
         if near and rng.random() < 0.5:
             other = int(rng.choice(near))
             union = seen[k] | seen[other]

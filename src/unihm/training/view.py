@@ -58,7 +58,7 @@ VIEW: Mapping[str, ViewTraining] = {
     ),
     "base": ViewTraining(
         loop=LoopConfig(
-            epochs=12, learning_rate=2e-3, final_rate=0.01, warmup_steps=100, checkpoint_steps=100, best="missed"
+            epochs=9, learning_rate=2e-3, final_rate=0.01, warmup_steps=100, checkpoint_steps=100, best="missed"
         ),
     ),
     # For a new workplace, from weights that know others.
