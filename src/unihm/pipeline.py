@@ -21,7 +21,7 @@ from unihm.geometry.object_frame import canonical_object_frame, view_canonical
 from unihm.geometry.signed_distance import CloudDistance
 from unihm.hands.hand import HandModel
 from unihm.perception.base import PERCEPTIONS, Perception
-from unihm.planning.base import PLANNERS
+from unihm.planning.base import PLANNERS, planner_for
 from unihm.planning.initial_pose import InitialPose
 from unihm.planning.pregrasp import pregrasp
 from unihm.refinement import RefinementConfig, RefinementReport, refinements
@@ -66,7 +66,8 @@ class Pipeline:
     generator_path: Path | None = None
     perception: str = "tabletop"
     perception_path: Path | None = None
-    planner: str = "verbs"
+    planner: str | None = None
+    """Key of `PLANNERS`; by default the one that fits the perception."""
     refinement: RefinementConfig = field(default_factory=RefinementConfig)
     top_k: int | None = None
     top_p: float | None = None
@@ -87,7 +88,7 @@ class Pipeline:
     ) -> tuple[PerceivedScene, Plan]:
         """Perception and planning only: which object, its cloud, its path."""
         perceived = self.seeing.perceive(scene, instruction, point, box)
-        return perceived, PLANNERS[self.planner]().plan(perceived, instruction)
+        return perceived, PLANNERS[self.planner or planner_for(perceived)]().plan(perceived, instruction)
 
     def generate(
         self,
@@ -126,12 +127,18 @@ class Pipeline:
         if trying is not None and trying.wanted:
             from unihm.simulation.choice import perceived_of_scene
 
+            if perceived.asked is not None and perceived.asked.joint is not None:
+                raise ValueError(
+                    "Candidates are simulated on free objects, not yet on drawers, doors and lids of an image; leave "
+                    "--simulate and --candidates out."
+                )
             with watch("close_shape"):
                 thing = perceived_of_scene(scene, perceived)
         result = self.follow(
             plan, hand, start, temperature=temperature, seed=seed, trying=trying, thing=thing, watch=watch
         )
-        seen_by = {"perception": self.perception, "completion": self.seeing.completion, "planner": self.planner}
+        planner = self.planner or planner_for(perceived)
+        seen_by = {"perception": self.perception, "completion": self.seeing.completion, "planner": planner}
         report = {**result.report, "parts": {**seen_by, **result.report["parts"]}}
         return PipelineResult(**{**vars(result), "perceived": perceived, "report": report})
 
@@ -176,7 +183,7 @@ class Pipeline:
         report: dict[str, Any] = {}
         if thing is not None and trying.wanted:
             from unihm.simulation.candidates import candidates
-            from unihm.simulation.choice import TASK_OF_VERB, choose
+            from unihm.simulation.choice import JUDGED_BY, choose
 
             with watch("simulate"):
                 if samples:
@@ -187,7 +194,7 @@ class Pipeline:
                 best, report["simulation"] = choose(
                     motions,
                     thing,
-                    TASK_OF_VERB[plan.task],
+                    JUDGED_BY[plan.task],
                     families=len(motions) if samples else len(refined),
                     criterion=trying.criterion,
                     hand=hand.description,
@@ -290,7 +297,7 @@ def plan_of_episode(episode: Episode, instruction: str) -> Plan:
     """The true cloud and path of a recorded episode as a plan, for generation without perception."""
     return Plan(
         instruction=instruction or episode.instructions[0],
-        task="lift",
+        task="grab",
         fps=episode.fps,
         T_world_object=episode.T_world_object,
         object_points=episode.object_points,

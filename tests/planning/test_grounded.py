@@ -9,6 +9,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from scene_builders import CAMERA, box_points, hinge, moved, pose, runner
+from unihm.planning.base import planner_for
 from unihm.planning.grounded import Grounded, free_amount, joint_amount, obstacles
 from unihm.planning.pace import GENH2R
 from unihm.schema.asked import Asked
@@ -113,7 +114,10 @@ def test_at_the_speeds_of_genh2r_the_same_end_comes_later():
 
 
 def test_scenes_that_nobody_read_the_words_of_are_planned_by_verbs():
-    assert Grounded().plan(scene(None, BOX), "Lift it 10 cm").task == "lift"
+    assert planner_for(scene(None, BOX)) == "verbs"
+    assert planner_for(scene(Asked(task="push"), BOX)) == "grounded"
+    with pytest.raises(ValueError, match="verbs"):
+        Grounded().plan(scene(None, BOX), "Lift it 10 cm")
 
 
 def test_amounts():

@@ -377,23 +377,23 @@ def eval_perception(
         limit: At most so many images of each folder.
         quick: The same on 6 images; labelled so.
         seed: Of nothing; results do not depend on chance.
-        out: Folder for table.txt, table.csv and table.json.
+        out: Folder for table.txt, table.csv, table.json and table.png.
         json: Print the rows as JSON.
     """
     from unihm.evaluation.perception import evaluate_perception, rows_of
+    from unihm.evaluation.perception_picture import draw_rows
     from unihm.evaluation.tables import text_table, write_tables
     from unihm.perception.base import PERCEPTIONS
-    from unihm.planning.base import PLANNERS
 
     facts = evaluation_facts(" ".join(map(str, data)), seed, quick)
-    seeing, planner = PERCEPTIONS[perception](weights), PLANNERS["grounded"]()
+    seeing = PERCEPTIONS[perception](weights)
     rows = []
     for folder in data:
-        results = evaluate_perception(folder, seeing, planner, limit=6 if quick else limit)
+        results = evaluate_perception(folder, seeing, limit=6 if quick else limit)
         rows += [{"perception": perception, **row} for row in rows_of(results, folder.name)]
     facts = {**facts, "rows": rows}
     if out is not None:
-        write_tables(facts, out, text=lambda rows: text_table(rows, 2), draw=lambda rows, path: None)
+        write_tables(facts, out, text=lambda rows: text_table(rows, 2), draw=draw_rows)
     report(facts, json, text_table(rows, 2))
 
 

@@ -193,14 +193,14 @@ def plan(
     from unihm import viewer
     from unihm.perception.base import PERCEPTIONS
     from unihm.perception.scene_files import load_scene
-    from unihm.planning.base import PLANNERS
+    from unihm.planning.base import PLANNERS, planner_for
 
     clicked, framed = prompts(point, box)
     image = load_scene(scene)
-    planner = "verbs"
     seeing = PERCEPTIONS[perception](perception_weights)
     perceived = seeing.perceive(image, instruction, clicked, framed)
     say_if_cut_off(perceived)
+    planner = planner_for(perceived)
     made = PLANNERS[planner]().plan(perceived, instruction)
     folder = out or Path("out") / f"{Path(scene).name or 'scene'}-plan"
     made.save(folder / "plan.npz")

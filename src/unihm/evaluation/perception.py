@@ -16,7 +16,7 @@ from unihm.evaluation.intervals import wilson
 from unihm.geometry.point_cloud import chamfer
 from unihm.perception.base import Perception
 from unihm.perception.cliport import Cliport
-from unihm.planning.base import Planner
+from unihm.planning.base import PLANNERS, planner_for
 from unihm.scene_data.store import read_scenes
 from unihm.scenes.records import Asking, SceneExample
 from unihm.schema.plan import Plan
@@ -55,7 +55,6 @@ class Result:
 def evaluate_perception(
     data: str | Path,
     perception: Perception,
-    planner: Planner,
     *,
     limit: int | None = None,
 ) -> list[Result]:
@@ -64,7 +63,6 @@ def evaluate_perception(
     Args:
         data: From `unihm data synthesize`, with a seed that nothing was trained on.
         perception: What is judged.
-        planner: Plans from what it perceives.
         limit: At most so many images, the first ones.
 
     Raises:
@@ -73,7 +71,7 @@ def evaluate_perception(
     results: list[Result] = []
     with tqdm(desc="scenes", unit="image", disable=None, delay=2) as bar:
         for example in read_scenes(data, limit):
-            results += _image(example, perception, planner)
+            results += _image(example, perception)
             bar.update()
     return results
 
@@ -96,7 +94,7 @@ def summary(results: Sequence[Result], head: Mapping[str, Any]) -> dict[str, Any
     if one:
         row |= {
             "target_accuracy": len(right) / len(one),
-            "target_accuracy_ci": wilson(len(right), len(one)),
+            "target_accuracy_ci": list(wilson(len(right), len(one))[1:]),
             "refused": sum(r.answer == "refused" for r in one) / len(one),
         }
     if right:
@@ -133,7 +131,7 @@ def rows_of(results: Sequence[Result], name: str) -> list[dict[str, Any]]:
     return [row for row in rows if row["n"]]
 
 
-def _image(example: SceneExample, perception: Perception, planner: Planner) -> list[Result]:
+def _image(example: SceneExample, perception: Perception) -> list[Result]:
     seen, start = None, time.perf_counter()
     if isinstance(perception, Cliport):
         try:
@@ -159,12 +157,12 @@ def _image(example: SceneExample, perception: Perception, planner: Planner) -> l
             results.append(Result(refers_by=asking.refers_by, answer="acts"))
             continue
         perceiving = looking + time.perf_counter() - start
-        results.append(_judged(example, asking, perceived, planner, perceiving))
+        results.append(_judged(example, asking, perceived, perceiving))
     return results
 
 
 def _judged(
-    example: SceneExample, asking: Asking, perceived: PerceivedScene, planner: Planner, perceiving: float
+    example: SceneExample, asking: Asking, perceived: PerceivedScene, perceiving: float
 ) -> Result:
     thing = example.things[asking.targets[0]]
     u, v = perceived.target_object.pixels.T
@@ -186,13 +184,12 @@ def _judged(
         facts["chamfer_mm"] = 1000 * chamfer(cloud, points)
     asked, start = perceived.asked, time.perf_counter()
     try:
-        plan = planner.plan(perceived, asking.instruction)
+        plan = PLANNERS[planner_for(perceived)]().plan(perceived, asking.instruction)
         facts |= {"seconds": perceiving + time.perf_counter() - start, **_ends(plan, asking, centre)}
         task = plan.task
     except ValueError as error:
         facts["unplanned"] = str(error)
         task = "" if asked is None else asked.task
-    task = {"lift": "grab", "move": "place"}.get(task, task)
     facts["family"] = FAMILY.get(task) == FAMILY[asking.task]
     return Result(refers_by=asking.refers_by, answer="right", **facts)
 

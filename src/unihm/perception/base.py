@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from unihm.registry import Registry
 from unihm.schema.scene import PerceivedScene, Scene
 
 
+@runtime_checkable
 class Perception(Protocol):
     """From one RGB-D image to the object cloud P_obj of Eq. 8.
 

@@ -26,3 +26,8 @@ class Planner(Protocol):
 
 
 PLANNERS = Registry("Planner", {"grounded": "unihm.planning.grounded:Grounded", "verbs": "unihm.planning.verbs:Verbs"})
+
+
+def planner_for(perceived: PerceivedScene) -> str:
+    """Name of the planner that fits: ``grounded`` where the perception has read what is asked for, else ``verbs``."""
+    return "verbs" if perceived.asked is None else "grounded"

@@ -8,7 +8,6 @@ from scipy.spatial import KDTree
 
 from unihm.geometry.point_cloud import voxel_indices
 from unihm.planning.amounts import DISTANCES, SHARES, read_angle, read_distance
-from unihm.planning.base import PLANNERS
 from unihm.planning.goals import DIRECTIONS, goal_pose, task_path
 from unihm.planning.pace import HUMAN, Pace
 from unihm.schema.asked import Asked
@@ -21,7 +20,7 @@ _CELL = 0.008  # m between points of the scene
 
 
 class Grounded:
-    """The planner for scenes whose perception says what is asked for; for others it is `verbs`."""
+    """The planner for scenes whose perception says what is asked for."""
 
     def __init__(self, pace: Pace = HUMAN):
         """Plan at a pace; the generator has learned from people's."""
@@ -31,7 +30,7 @@ class Grounded:
         """See `unihm.planning.base.Planner.plan`."""
         asked = perceived.asked
         if asked is None:
-            return PLANNERS["verbs"]().plan(perceived, instruction)
+            raise ValueError("The planner 'grounded' needs a perception that reads the words; here 'verbs' reads them.")
         thing = perceived.target_object
         points = thing.completed_points_world
         centre = (points.min(axis=0) + points.max(axis=0)) / 2

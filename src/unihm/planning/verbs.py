@@ -40,7 +40,7 @@ class Verbs:
         T_world_object[:, :3, 3] = centre + path
         return Plan(
             instruction=instruction,
-            task=wording.task,
+            task=_TASKS[wording.task],
             fps=FPS,
             T_world_object=T_world_object,
             object_points=points - centre,

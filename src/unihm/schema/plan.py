@@ -20,7 +20,7 @@ class Plan:
     instruction: str
     """The words that led here."""
     task: str
-    """What the verb asks for: ``lift``, ``move`` or ``push``."""
+    """What is asked for, one of `schema.task.TASKS`."""
     fps: float
     """Frames per second."""
     T_world_object: Float[np.ndarray, "K 4 4"]

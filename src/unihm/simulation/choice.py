@@ -17,8 +17,8 @@ from unihm.simulation.perceived import Perceived, perceived_of_cloud, perceived_
 from unihm.simulation.tasks.base import TASKS
 from unihm.simulation.tasks.setting import Setting
 
-TASK_OF_VERB = {"lift": "grab", "move": "place", "push": "slide"}
-"""What a plan asks for (`schema.plan.Plan.task`), to the task that judges it."""
+JUDGED_BY = {"grab": "grab", "place": "place", "push": "slide", "pull": "slide"}
+"""What a plan asks of a free object (`schema.plan.Plan.task`), to the task of the simulation that judges it."""
 
 
 def choose(
