@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +65,7 @@ class Pipeline:
     generator_name: str = "qwen3-tiny"
     tokenizer_path: Path | None = None
     generator_path: Path | None = None
-    perception: str = "tabletop"
+    perception: str = "cliport"
     perception_path: Path | None = None
     planner: str | None = None
     """Key of `PLANNERS`; by default the one that fits the perception."""
@@ -76,7 +77,11 @@ class Pipeline:
     def __post_init__(self):
         self.tokenizer: Tokenizer = load_tokenizer(self.tokenizer_path)
         self.generator: Generator = GENERATORS[self.generator_name](self.generator_path, tokenizer=self.tokenizer)
-        self.seeing: Perception = PERCEPTIONS[self.perception](self.perception_path)
+
+    @cached_property
+    def seeing(self) -> Perception:
+        """The perception, loaded when a picture comes."""
+        return PERCEPTIONS[self.perception](self.perception_path)
 
     def plan(
         self,
@@ -119,6 +124,7 @@ class Pipeline:
         Raises:
             ValueError: The words or the image do not say what to do; the message says what is missing.
         """
+        completion = self.seeing.completion  # loads the perception before its time is taken
         watch = Stopwatch()
         with watch("perceive_and_plan"):
             perceived, plan = self.plan(scene, instruction, point=point, box=box)
@@ -138,7 +144,7 @@ class Pipeline:
             plan, hand, start, temperature=temperature, seed=seed, trying=trying, thing=thing, watch=watch
         )
         planner = self.planner or planner_for(perceived)
-        seen_by = {"perception": self.perception, "completion": self.seeing.completion, "planner": planner}
+        seen_by = {"perception": self.perception, "completion": completion, "planner": planner}
         report = {**result.report, "parts": {**seen_by, **result.report["parts"]}}
         return PipelineResult(**{**vars(result), "perceived": perceived, "report": report})
 

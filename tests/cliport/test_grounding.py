@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from network_builders import SMALL, build_network, draw_crops, draw_words
 
-from unihm.cliport.grounding import AMOUNTS, Grounded, sentence_vector
+from unihm.cliport.grounding import AMOUNTS, Grounded, Grounder, sentence_vector
+from unihm.cliport.objectives import choice_loss
 from unihm.schema.task import TASKS
 
 NETWORK = build_network()
@@ -81,3 +82,39 @@ def test_names_have_unit_length():
     assert described.name.norm(dim=1).tolist() == pytest.approx([1.0] * 3)
     assert described.kind.shape == (3, 5)
     assert described.whole.shape == (3,)
+
+
+def test_comparisons_among_things_alike_are_learned_in_seconds():
+    """ "The left one", "the right one": which of the things of the named kind has the least or most of a measure.
+
+    Neighbours differ by a fraction of what the measures are scaled to; without differences between proposals the same
+    training finds half of them.
+    """
+    torch.manual_seed(0)
+    sizes = {"embedding": 16, "measures": 8, "text_width": 32, "width": 64, "layers": 3, "heads": 4}
+    grounder = Grounder(**sizes, tasks=6, relations=5, dropout=0.1)
+    sides, kinds = torch.randn(4, 32), torch.randn(3, 16)
+    optimizer = torch.optim.AdamW(grounder.parameters(), 1e-3)
+
+    def drawn(count: int = 64, things: int = 8):
+        measures = 0.25 * torch.randn(count, things, 8) + torch.randn(count, 1, 8)
+        kind, asked, side = torch.randint(3, (count, things)), torch.randint(3, (count,)), torch.randint(4, (count,))
+        kind[:, 0] = asked  # there is one at least
+        words = torch.stack([sides[side], torch.nn.functional.pad(kinds[asked], (0, 16))], dim=1)
+        value = measures[torch.arange(count), :, side // 2] * (1 - 2 * (side % 2))[:, None]
+        target = value.masked_fill(kind != asked[:, None], -torch.inf).argmax(dim=1)
+        embedding = kinds[kind] + 0.1 * torch.randn(count, things, 16)
+        real, spoken = torch.ones(count, things, dtype=torch.bool), torch.ones(count, 2, dtype=torch.bool)
+        return grounder(embedding, measures, torch.zeros(count, things, 32), real, words, spoken), target, real
+
+    for _ in range(200):
+        out, target, real = drawn()
+        fits = torch.nn.functional.one_hot(target, real.shape[1]).bool()
+        loss = choice_loss(out.target, fits, real)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    grounder.eval()
+    with torch.no_grad():
+        out, target, _ = drawn(512)
+    assert (out.target.argmax(dim=1) == target).float().mean() > 0.75

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 AMOUNTS = ("none", "little", "far", "full", "half", "stated")
 """How an instruction may say how far; ``none`` says nothing of it, ``stated`` gives a number."""
+_STEEP = 10.0  # of the differences of measures, which are of order one: a tenth of that is clearly more
 _LIKENESS = 2  # of a proposal's name to the sentence and to the most similar word
 KINDS = ("free", "drawer", "door", "lid", "body")
 """What a proposal may be: a free object, a moving part of a fixture, or the body that such parts hang on."""
@@ -112,6 +113,10 @@ class Grounder(nn.Module):
             width, heads, 2 * width, dropout, activation="gelu", batch_first=True, norm_first=True
         )
         self.body = nn.TransformerEncoder(layer, layers, nn.LayerNorm(width), enable_nested_tensor=False)
+        # Leftmost, tallest, behind the other: what words compare is told as differences. Attention could form them, but
+        # what tells two neighbours apart is small against the measures and drowns in the dropout.
+        self.standing = nn.Linear(measures, width, bias=False)
+        self.between = nn.Linear(measures, layers * heads, bias=False)
         self.roles = _head(width, width, 2)
         # Tasks are mostly a matter of the words, so their plain mean is there beside what attention made of them.
         self.sentence = nn.Sequential(nn.LayerNorm(text_width), nn.Dropout(dropout))
@@ -145,13 +150,35 @@ class Grounder(nn.Module):
         whole = (names @ nn.functional.normalize(sentence, dim=-1)[..., None])[..., 0]
         facts = torch.cat([embedding, measures, torch.stack([whole, closest], dim=-1)], dim=-1)
         start = self.start.expand(batch, 1, -1)
-        tokens = torch.cat([start, self.word(words), self.proposal(facts)], dim=1)
+        difference = torch.tanh(_STEEP * (measures[:, :, None] - measures[:, None]))
+        others = real[..., None].to(measures)
+        standing = (difference * others[:, None]).sum(dim=2) / others.sum(dim=1, keepdim=True).clamp(min=1)
+        tokens = torch.cat([start, self.word(words), self.proposal(facts) + self.standing(standing)], dim=1)
         seen = torch.cat([torch.ones_like(words_mask[:, :1]), words_mask, real], dim=1)
-        out = self.body(tokens, src_key_padding_mask=~seen)
+        out = self._attend(tokens, seen, self.between(difference), 1 + count)
         roles = self.roles(out[:, 1 + count :]).masked_fill(~real[..., None], -torch.inf)
         asked = torch.cat([out[:, 0], self.sentence(sentence)], dim=-1)
         task, relation, amount = self.asked(asked).split(self.outputs, dim=-1)
         return Grounded(target=roles[..., 0], reference=roles[..., 1], task=task, relation=relation, amount=amount)
+
+    def _attend(
+        self,
+        tokens: Float[Tensor, "B L d"],
+        seen: Bool[Tensor, "B L"],
+        between: Float[Tensor, "B P P layers_heads"],
+        before: int,
+    ) -> Float[Tensor, "B L d"]:
+        """The transformer, whose heads see besides how the proposals, which follow `before` other tokens, differ."""
+        layers = self.body.layers
+        batch, length = tokens.shape[:2]
+        hidden = torch.where(seen, 0.0, -torch.inf)[:, None, None]
+        for number, layer in enumerate(layers):
+            heads = between.shape[-1] // len(layers)
+            own = between[..., number * heads : (number + 1) * heads].movedim(-1, 1)
+            bias = nn.functional.pad(own, (before, 0, before, 0)) + hidden
+            tokens = layer(tokens, src_mask=bias.reshape(batch * heads, length, length))
+        assert self.body.norm is not None
+        return self.body.norm(tokens)
 
 
 def sentence_vector(words: Float[Tensor, "B W w"], words_mask: Bool[Tensor, "B W"]) -> Float[Tensor, "B w"]:

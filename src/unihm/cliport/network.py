@@ -52,7 +52,7 @@ class PlannerConfig:
     """Of the transformer."""
     heads: int = 4
     """Of its attention."""
-    dropout: float = 0.1
+    dropout: float = 0.05
     """In the transformer and on the words."""
     text_width: int = 384
     """Dimensions of a word's state."""

@@ -46,7 +46,7 @@ def generate(
     hand: str = "shadow",
     point: str | None = None,
     box: str | None = None,
-    perception: str = "tabletop",
+    perception: str = "cliport",
     perception_weights: Path | None = None,
     initial_pose: Path | None = None,
     data: Path | None = None,
@@ -75,8 +75,10 @@ def generate(
         hand: Which hand moves; see `unihm hands list`.
         point: Pixel U,V on the object, where words do not decide.
         box: U0,V0,U1,V1: the left upper and right lower pixel of a box about it, in place of a point.
-        perception: What finds the object in the image: tabletop (geometry), or point_sam (needs its weights).
-        perception_weights: Weights of the perception, a local file.
+        perception: What finds the object in the image: cliport (learned, reads names), tabletop (geometry alone), or
+            point_sam (needs its weights).
+        perception_weights: Of cliport the folder that `unihm train planner` left, default: the shipped ones; of
+            point_sam its file.
         initial_pose: Start of the hand: a motion .npz or JSON with xyz, wxyz, qpos. Default: a stated pre-grasp.
         data: Episode store, when SCENE is an episode id; its true cloud, path and initial pose are then given.
         generator: Which generator writes the tokens.
@@ -171,7 +173,7 @@ def plan(
     *,
     point: str | None = None,
     box: str | None = None,
-    perception: str = "tabletop",
+    perception: str = "cliport",
     perception_weights: Path | None = None,
     out: Path | None = None,
     json: bool = False,
@@ -185,8 +187,10 @@ def plan(
         instruction: What shall be done, in plain words.
         point: Pixel U,V on the object, where words do not decide.
         box: U0,V0,U1,V1: the left upper and right lower pixel of a box about it, in place of a point.
-        perception: What finds the object in the image: tabletop (geometry), or point_sam (needs its weights).
-        perception_weights: Weights of the perception, a local file.
+        perception: What finds the object in the image: cliport (learned, reads names), tabletop (geometry alone), or
+            point_sam (needs its weights).
+        perception_weights: Of cliport the folder that `unihm train planner` left, default: the shipped ones; of
+            point_sam its file.
         out: Folder for the results; default out/<scene>-plan.
         json: Print the plan's facts as JSON.
     """

@@ -14,8 +14,7 @@ from tqdm import tqdm
 
 from unihm.evaluation.intervals import wilson
 from unihm.geometry.point_cloud import chamfer
-from unihm.perception.base import Perception
-from unihm.perception.cliport import Cliport
+from unihm.perception.base import Perception, SeesOnce
 from unihm.planning.base import PLANNERS, planner_for
 from unihm.scene_data.store import read_scenes
 from unihm.scenes.records import Asking, SceneExample
@@ -133,7 +132,7 @@ def rows_of(results: Sequence[Result], name: str) -> list[dict[str, Any]]:
 
 def _image(example: SceneExample, perception: Perception) -> list[Result]:
     seen, start = None, time.perf_counter()
-    if isinstance(perception, Cliport):
+    if isinstance(perception, SeesOnce):
         try:
             seen = perception.see(example.scene)
         except ValueError:
@@ -145,7 +144,7 @@ def _image(example: SceneExample, perception: Perception) -> list[Result]:
         start = time.perf_counter()
         try:
             if seen is not None:
-                assert isinstance(perception, Cliport)
+                assert isinstance(perception, SeesOnce)
                 perceived = perception.understand(seen, asking.instruction)
             else:
                 perceived = perception.perceive(example.scene, asking.instruction)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from unihm.registry import Registry
 from unihm.schema.scene import PerceivedScene, Scene
@@ -37,6 +37,25 @@ class Perception(Protocol):
             ValueError: There is no table or nothing on it, the instruction is empty, the point lies on no object, the
                 box holds none or two alike, or the words do not decide between the objects.
         """
+        ...
+
+
+@runtime_checkable
+class SeesOnce(Perception, Protocol):
+    """One that looks at an image once, whatever will be said of it: ``perceive`` is both steps."""
+
+    def see(self, scene: Scene, point: tuple[int, int] | None = None) -> Any:
+        """All that an image shows; raises ValueError where there is no table or nothing on it."""
+        ...
+
+    def understand(
+        self,
+        seen: Any,
+        instruction: str,
+        point: tuple[int, int] | None = None,
+        box: tuple[int, int, int, int] | None = None,
+    ) -> PerceivedScene:
+        """What the words mean in it; see `perceive`."""
         ...
 
 

@@ -46,7 +46,7 @@ GROUNDING: Mapping[str, GroundingTraining] = {
         batch_said=16,
     ),
     "base": GroundingTraining(
-        loop=LoopConfig(epochs=12, learning_rate=1e-3, warmup_steps=100, weight_decay=0.03, best="wrong"),
+        loop=LoopConfig(epochs=10, learning_rate=1e-3, warmup_steps=100, weight_decay=0.03, best="wrong"),
     ),
     # The planner alone learns from a new workplace; everything else stays as it is.
     "finetune": GroundingTraining(
