@@ -20,7 +20,7 @@ import numpy as np
 from unihm.evaluation.intervals import wilson
 from unihm.geometry.point_cloud import chamfer, farthest_point_indices
 from unihm.hands.hand import load_hand
-from unihm.perception.completing import COMPLETIONS
+from unihm.perception.completing import complete
 from unihm.pipeline import InitialPose, Pipeline
 from unihm.planning.pregrasp import pregrasp
 from unihm.planning.verbs import Verbs
@@ -69,7 +69,7 @@ def seen_as(example: SceneExample, number: int, way: str) -> PerceivedScene:
         kept = farthest_point_indices(thing.points_world, _POINTS)
         completed, normals = thing.points_world[kept], thing.normals_object[kept] @ thing.T_world_object[:3, :3].T
     else:
-        completed, normals = COMPLETIONS[way](points, scene.depth, scene.camera, T, _POINTS)
+        completed, normals = complete(points, scene.depth, scene.camera, T, _POINTS, way=way)
     cloud = ObjectCloud(
         points_world=points,
         colors=scene.color[v, u],

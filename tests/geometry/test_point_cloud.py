@@ -144,3 +144,22 @@ def test_resample_returns_the_count_that_was_asked_for(n):
     np.testing.assert_array_equal(sampled, normals)
     if n <= 64:
         assert {tuple(p) for p in sampled} == {tuple(p) for p in points}
+
+
+def test_strays_do_not_hang_together_with_a_thing_but_its_halves_do():
+    rng = np.random.default_rng(0)
+    thing = rng.uniform(0, 0.05, (3000, 3))
+    half = thing[:1000] + [0.2, 0, 0]
+    strays = rng.uniform(-1, 1, (40, 3)) + [0, 0, 3]
+    kept = point_cloud.main_parts(np.concatenate([thing, half, strays]), 0.008, 0.1)
+    assert kept[:4000].all()
+    assert not kept[4000:].any()
+    assert len(point_cloud.main_parts(np.zeros((0, 3)), 0.01, 0.1)) == 0
+
+
+@settings(max_examples=20, deadline=None)
+@given(scale=st.sampled_from([0.25, 0.5, 2.0, 4.0]), seed=st.integers(0, 99))
+def test_what_hangs_together_does_not_depend_on_the_unit(scale, seed):
+    points = np.random.default_rng(seed).uniform(0, 0.1, (200, 3))
+    kept = point_cloud.main_parts(points, 0.01, 0.2)
+    np.testing.assert_array_equal(point_cloud.main_parts(scale * points, scale * 0.01, 0.2), kept)

@@ -220,5 +220,7 @@ def test_real_objects_by_pixel(real_scenes, perception, shared_data, name, point
         thing = perception.perceive(scene, "lift it", point=point).target_object
         xy = thing.completed_points_world[:, :2]
         axes = np.linalg.eigh(np.cov(xy.T))[1]
-        found = np.sort([*np.ptp(xy @ axes, axis=0), thing.completed_points_world[:, 2].max()])
-        assert np.abs(found - np.sort(sides)).max() < 0.03, (what, found)
+        # Without the last hundredth, in which pixels between the thing and what is behind it lie.
+        edges = np.ptp(np.percentile(xy @ axes, (1, 99), axis=0), axis=0)
+        found = np.sort([*edges, thing.completed_points_world[:, 2].max()])
+        assert np.abs(found - np.sort(sides)).max() < 0.025, (what, found)

@@ -171,6 +171,23 @@ def connected_components(points: Float[np.ndarray, "n 3"], radius: float) -> Int
     return rank[labels]
 
 
+def main_parts(points: Float[np.ndarray, "n 3"], cell: float, share: float) -> Bool[np.ndarray, " n"]:
+    """Which points hang together with many others, in cubes of edge `cell` (m) that touch.
+
+    Args:
+        points: A cloud with strays, as a depth camera leaves them in the air behind a thing's outline.
+        cell: What is farther apart than one to two of it does not hang together.
+        share: A part counts that has so many of the points of the largest part.
+    """
+    if not len(points):
+        return np.zeros(0, dtype=bool)
+    cells, inverse = np.unique(np.floor(points / cell).astype(np.int64), axis=0, return_inverse=True)
+    # Cubes that share a corner are at most sqrt(3) apart.
+    label = connected_components(cells.astype(np.float64), 1.75)[inverse.reshape(-1)]
+    size = np.bincount(label)
+    return size[label] >= share * size.max()
+
+
 def resample(
     points: Float[np.ndarray, "n 3"], normals: Float[np.ndarray, "n 3"], count: int, seed: int
 ) -> tuple[Float[np.ndarray, "count 3"], Float[np.ndarray, "count 3"]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from unihm.perception.completing import COMPLETION, COMPLETIONS
+from unihm.perception.completing import COMPLETION, complete
 from unihm.perception.prompts import at_box, at_pixel, check_request
 from unihm.perception.segmentation import segment
 from unihm.perception.table import find_table, world_from_table
@@ -110,7 +110,6 @@ def object_cloud(
     beside = np.minimum(v - rows[0], rows[-1] - v) < _BORDER
     at_border = beside | (np.minimum(u - columns[0], columns[-1] - u) < _BORDER)
     if count:
-        complete = COMPLETIONS[COMPLETION]
         completed, normals = complete(points_world[v, u], scene.depth, scene.camera, T_world_camera, count)
     return ObjectCloud(
         points_world=points_world[v, u],
