@@ -17,9 +17,10 @@ from unihm.generation.text_encoder import load_text_encoder
 from unihm.scene_data import read_scenes
 from unihm.scenes.records import Asking
 from unihm.schema.task import TASKS
-from unihm.training.grounding import GROUNDING, train_grounding
+from unihm.training.grounding import GROUNDING, _listen, train_grounding
 from unihm.training.grounding_data import amount_said, batch_of, prepare, proposals
 from unihm.training.grounding_task import GroundingTask, figures
+from unihm.training.listening import encode_once
 from unihm.training.view import VIEW
 
 
@@ -47,9 +48,8 @@ def test_proposals_show_what_they_say(made_scenes):
 
 
 def test_every_instruction_finds_its_target_among_its_proposals(examples):
-    said = list(range(len(examples.said)))
     images = sorted({one.image for one in examples.said})
-    batch = batch_of(examples, images, said)
+    batch = batch_of(examples, images, examples.said)
     assert batch.images.shape[1:] == (len(CHANNELS), SIZE, SIZE)
     for b, one in enumerate(batch.said):
         assert int(batch.target[b].sum()) == len(one.targets)
@@ -150,3 +150,43 @@ def test_fine_tuning_begins_with_the_given_weights(made_scenes, tiny_planner, tm
 
 def test_both_networks_know_the_same_presets():
     assert set(VIEW) == set(GROUNDING)
+
+
+def test_listening_changes_nothing_but_the_attention(made_scenes, tmp_path, tiny_planner):
+    examples = prepare(made_scenes, tmp_path / "prepared")
+    network, _ = load_planner(tiny_planner / "planner.safetensors")
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    config = GROUNDING["tiny"].listening
+    task = GroundingTask(
+        examples=examples,
+        reader=load_text_encoder(),
+        images=range(len(examples)),
+        batch_images=2,
+        batch_said=12,
+    )
+    _listen(network, config, task, tmp_path / "run", False, lambda *_: {"wrong": 1.0})
+    changed = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed
+    assert all(name.startswith("grounder.") for name in changed)
+    assert all(p.requires_grad for p in network.parameters())
+
+
+def test_crops_that_were_encoded_once_mean_the_same(made_scenes, tmp_path, tiny_planner):
+    examples = prepare(made_scenes, tmp_path / "prepared")
+    network, _ = load_planner(tiny_planner / "planner.safetensors")
+    images = range(len(examples))
+    batch = batch_of(examples, images, examples.said)
+    words, mask = load_text_encoder()([one.text for one in batch.said])
+    known = encode_once(network, examples)
+    with torch.no_grad():
+        plain = network.ground(network.encode(batch.images, batch.measures), batch.rows, words, mask)
+        again = network.ground(known.take(batch.proposals), batch.rows, words, mask)
+    assert torch.allclose(plain.target, again.target, atol=1e-4)
+    assert torch.allclose(plain.task, again.task, atol=1e-4)
+
+
+def test_further_instructions_are_many_and_about_what_is_there(examples):
+    assert len(examples.more) > 2 * len(examples.said)
+    for one in examples.more:
+        things = set(examples.thing[examples.rows_of[one.image]].tolist())
+        assert set(one.targets) <= things

@@ -42,6 +42,7 @@ def askings(
     *,
     held_out_wording: bool = False,
     count: int = 8,
+    paths: bool = True,
     surroundings_world: Float[np.ndarray, "m 3"] | None = None,
     table: TableTop | None = None,
     dropped: Counter[str] | None = None,
@@ -54,6 +55,8 @@ def askings(
         rng: Draws everything.
         held_out_wording: Only forms that never occur in training, half of them with names that do not either.
         count: How many; there are fewer where nothing more can be done after 25 tries for each.
+        paths: Whether to make the paths; without them nobody looks whether the way is free, which takes a hundredth of
+            the time and is enough to learn words from.
         surroundings_world: Points of what else stands there, the bodies of fixtures, that free objects must not hit, m.
         table: Free objects stay on it; without it nobody looks where it ends.
         dropped: Counts what could not be made, by task and reason.
@@ -64,7 +67,7 @@ def askings(
     if not things:
         raise ValueError("Nothing is in view, so nothing can be asked for.")
     dropped = Counter() if dropped is None else dropped
-    asker = _Asker(things, T_world_camera, rng, held_out_wording, surroundings_world, table)
+    asker = _Asker(things, T_world_camera, rng, held_out_wording, paths, surroundings_world, table)
     found: dict[str, Asking] = {}
     task, left = "", 0
     for _ in range(_TRIES * count):
@@ -94,11 +97,12 @@ class _Asker:
         T_world_camera: np.ndarray,
         rng: np.random.Generator,
         held_out: bool,
+        paths: bool,
         surroundings_world: np.ndarray | None,
         table: TableTop | None,
     ):
         self.things, self.T_world_camera, self.rng = things, T_world_camera, rng
-        self.held_out, self.table = held_out, table
+        self.held_out, self.paths, self.table = held_out, paths, table
         self.wishes = Wishes(things, T_world_camera, rng, held_out)
         self.surroundings = np.zeros((0, 3)) if surroundings_world is None else surroundings_world
         self.referrings = referrings(things, T_world_camera, held_out_wording=held_out)
@@ -115,7 +119,8 @@ class _Asker:
                 return self._ambiguous(task, several)
         wanted, target = self.wishes.of_any(task, targets)
         said = self._phrase([r for r in self.referrings if r.fits == (target,)], wanted)
-        return self._with_path(self._said(wanted, said), wanted, target)
+        asking = self._said(wanted, said)
+        return self._with_path(asking, wanted, target) if self.paths else asking
 
     def _absent(self) -> Asking:
         """About what is not in view: a door, a drawer or a lid, or a free object."""

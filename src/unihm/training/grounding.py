@@ -14,7 +14,8 @@ from unihm.generation.text_encoder import load_text_encoder
 from unihm.scene_data.store import SceneStore
 from unihm.training.grounding_data import RELATION_NAMES, prepare
 from unihm.training.grounding_task import GroundingTask, LossWeights, Noise, figures
-from unihm.training.loop import LoopConfig, fit
+from unihm.training.listening import Listening, ListeningTask, encode_once
+from unihm.training.loop import EpochEnd, LoopConfig, fit
 from unihm.training.presets import choose
 
 _VALIDATION = 20  # every so many-th image chooses the weights that are kept
@@ -36,6 +37,8 @@ class GroundingTraining:
     """Images in a batch."""
     batch_said: int = 96
     """Instructions in a batch, at most."""
+    listening: Listening
+    """What follows: more words about the same scenes."""
 
 
 GROUNDING: Mapping[str, GroundingTraining] = {
@@ -44,13 +47,20 @@ GROUNDING: Mapping[str, GroundingTraining] = {
         loop=LoopConfig(epochs=2, learning_rate=2e-3, warmup_steps=5, best="wrong"),
         batch_images=2,
         batch_said=16,
+        listening=Listening(
+            loop=LoopConfig(epochs=1, learning_rate=1e-3, warmup_steps=2, best="wrong"), batch_images=2, batch_said=16
+        ),
     ),
     "base": GroundingTraining(
         loop=LoopConfig(epochs=10, learning_rate=1e-3, warmup_steps=100, weight_decay=0.03, best="wrong"),
+        listening=Listening(
+            loop=LoopConfig(epochs=12, learning_rate=1e-3, warmup_steps=100, weight_decay=0.03, best="wrong")
+        ),
     ),
     # The planner alone learns from a new workplace; everything else stays as it is.
     "finetune": GroundingTraining(
         loop=LoopConfig(epochs=6, learning_rate=3e-4, warmup_steps=10, weight_decay=0.03),
+        listening=Listening(loop=LoopConfig(epochs=4, learning_rate=2e-4, warmup_steps=10, weight_decay=0.03)),
     ),
 }
 """Presets; the names of `planner.PRESETS`."""
@@ -87,7 +97,8 @@ def train_grounding(
     """
     name = preset if isinstance(preset, str) else "custom"
     config = choose(GROUNDING, preset) if isinstance(preset, str) else preset
-    config = replace(config, loop=replace(config.loop, seed=seed))
+    listening = replace(config.listening, loop=replace(config.listening.loop, seed=seed))
+    config = replace(config, loop=replace(config.loop, seed=seed), listening=listening)
     if rgb_only:
         config = replace(config, network=replace(config.network, rgb_only=True))
     out, store = Path(out), SceneStore(data)
@@ -112,7 +123,8 @@ def train_grounding(
         noise=config.noise,
     )
     if not held:
-        config = replace(config, loop=replace(config.loop, best=None))
+        listening = replace(config.listening, loop=replace(config.listening.loop, best=None))
+        config = replace(config, loop=replace(config.loop, best=None), listening=listening)
 
     def measured(network: PlannerNetwork, epoch: int, rng: torch.Generator) -> Mapping[str, float] | None:
         return figures(network, examples, reader, list(held)) if held else None
@@ -129,6 +141,8 @@ def train_grounding(
         title="words",
         stop_after=stop_after,
     )
+    if progress.epoch == config.loop.epochs:
+        _listen(network, config.listening, task, out / "listening", resume, measured)
     found = figures(network, examples, reader, list(held)) if held else {}
     options = (["--rgb-only"] if rgb_only else []) + (["--finetune", "WEIGHTS"] if finetune else [])
     card = {
@@ -146,3 +160,38 @@ def train_grounding(
     path = out / SHIPPED
     fingerprint = network.save(path, card)
     return {"weights": str(path), "fingerprint": fingerprint, "figures": found}
+
+
+def _listen(
+    network: PlannerNetwork,
+    config: Listening,
+    before: GroundingTask,
+    folder: Path,
+    resume: bool,
+    measured: EpochEnd,
+) -> None:
+    """The attention alone goes on to learn; everything before it stays as it is."""
+    task = ListeningTask(
+        examples=before.examples,
+        reader=load_text_encoder(),  # an own one, because it reads in half precision where that is fast
+        images=list(before.images),
+        config=config,
+        known=encode_once(network, before.examples),
+        weights=before.weights,
+    )
+    frozen = [p for name, p in network.named_parameters() if not name.startswith("grounder.") and p.requires_grad]
+    for parameter in frozen:
+        parameter.requires_grad_(False)
+    fit(
+        network,
+        task.loss,
+        task.batches,
+        config.loop,
+        folder,
+        steps_per_epoch=task.steps_per_epoch,
+        resume=resume,
+        on_epoch_end=measured,
+        title="listening",
+    )
+    for parameter in frozen:
+        parameter.requires_grad_(True)

@@ -29,6 +29,7 @@ from unihm.cliport.windows import SIZE, in_window
 from unihm.planning.amounts import read_distance, read_share
 from unihm.planning.goals import RELATIONS
 from unihm.scene_data.store import SceneStore
+from unihm.scenes.asking import askings
 from unihm.scenes.records import Asking, SceneExample, Thing
 from unihm.schema.storage import write_json
 from unihm.schema.task import TASKS
@@ -38,7 +39,8 @@ _SPOILED = 0.6  # share of masks that are not exactly right
 _PIECES = 0.5  # pieces or pairs for each thing
 _TOUCH = 3  # pixels between two things that a pair may be made of
 _PICK = 0.04  # share of a thing's cells, nearest to its middle, where it may be taken
-_VERSION = 1
+_VERSION = 2
+_MORE = 32  # further instructions about every image, without paths; a hundredth of a scene's cost
 RELATION_NAMES = tuple(RELATIONS)
 
 
@@ -89,6 +91,8 @@ class GroundingExamples:
         self.names: list[str] = facts["names"]
         """Nouns of all things, without their colours."""
         self.said = [Said(**{**one, "targets": tuple(one["targets"])}) for one in facts["said"]]
+        self.more = [Said(**{**one, "targets": tuple(one["targets"])}) for one in facts["more"]]
+        """Further instructions, drawn here: they have no paths, and nobody looked whether the way is free."""
         self.rows_of = [np.flatnonzero(self.image == i) for i in range(len(self.nouns))]
 
     def __len__(self) -> int:
@@ -119,13 +123,13 @@ def prepare(data: str | Path, folder: str | Path, *, seed: int = 0) -> Grounding
         return GroundingExamples(folder)
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
-    columns = ("image", "thing", "whole", "kind", "nouns", "said")
+    columns = ("image", "thing", "whole", "kind", "nouns", "said", "more")
     facts: dict[str, Any] = {**{name: [] for name in columns}, "names": set()}
     files = {name: (folder / f"{name}.bin").open("wb") for name in ("images", "measures", "parts")}
     try:
         for number in tqdm(parts, desc="prepare", unit="part", disable=None, delay=2):
             for example in store.read(number):
-                _add(example, rng, facts, files)
+                _add(example, rng, seed, facts, files)
     finally:
         for file in files.values():
             file.close()
@@ -134,7 +138,9 @@ def prepare(data: str | Path, folder: str | Path, *, seed: int = 0) -> Grounding
     return GroundingExamples(folder)
 
 
-def _add(example: SceneExample, rng: np.random.Generator, facts: dict[str, Any], files: dict[str, Any]) -> None:
+def _add(
+    example: SceneExample, rng: np.random.Generator, seed: int, facts: dict[str, Any], files: dict[str, Any]
+) -> None:
     scene = example.scene
     T_world_camera = scene.camera.T_world_camera
     assert T_world_camera is not None
@@ -159,9 +165,18 @@ def _add(example: SceneExample, rng: np.random.Generator, facts: dict[str, Any],
     facts["nouns"].append([nouns_of(thing) for thing in example.things])
     facts["names"] |= {name for thing in example.things for name in thing.names}
     seen = {labels[i][0] for i in kept if labels[i][1]}
-    for asking in example.askings:
-        if set(asking.targets) <= seen and (asking.reference < 0 or asking.reference in seen):
-            facts["said"].append(vars(_said(asking, number)))
+    for name, found in (("said", example.askings), ("more", more_askings(example, seed, number))):
+        for asking in found:
+            if set(asking.targets) <= seen and (asking.reference < 0 or asking.reference in seen):
+                facts[name].append(vars(_said(asking, number)))
+
+
+def more_askings(example: SceneExample, seed: int, number: int) -> tuple[Asking, ...]:
+    """Further instructions about an image in words of training, without paths."""
+    T_world_camera = example.scene.camera.T_world_camera
+    assert T_world_camera is not None
+    rng = np.random.default_rng([seed, number])
+    return askings(example.things, T_world_camera, rng, count=_MORE, paths=False)
 
 
 def proposals(
@@ -279,7 +294,21 @@ def amount_said(asking: Asking) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GroundingBatch:
+class AskedBatch:
+    """Instructions about some images, and which proposals they mean."""
+
+    proposals: Int[Tensor, " N"]
+    """Numbers of the images' proposals among all."""
+    rows: Int[Tensor, "B P"]
+    """Each instruction's proposals, counted within `proposals`, -1 for padding."""
+    target: Bool[Tensor, "B P"]
+    reference: Bool[Tensor, "B P"]
+    said: Sequence[Said]
+    """B instructions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroundingBatch(AskedBatch):
     """Some images with their instructions."""
 
     images: Float[Tensor, "N C s s"]
@@ -294,23 +323,17 @@ class GroundingBatch:
     """Number of the thing within its image, -1 for several."""
     nouns: Sequence[Sequence[str]]
     """Of each crop; none of what is not one thing."""
-    rows: Int[Tensor, "B P"]
-    """Each instruction's proposals, -1 for padding."""
-    target: Bool[Tensor, "B P"]
-    reference: Bool[Tensor, "B P"]
-    said: Sequence[Said]
-    """B instructions."""
 
 
-def batch_of(
-    examples: GroundingExamples, images: Sequence[int], said: Iterable[int], *, whole_only: bool = False
-) -> GroundingBatch:
-    """Images with the instructions about them.
+def asked_batch(
+    examples: GroundingExamples, images: Sequence[int], said: Iterable[Said], *, whole_only: bool = False
+) -> AskedBatch:
+    """Instructions with the proposals of their images.
 
     Args:
         examples: Prepared scenes.
         images: Numbers of images.
-        said: Numbers of instructions about these images.
+        said: Instructions about these images.
         whole_only: Only proposals that are one whole thing.
     """
     kept = [examples.rows_of[i] for i in images]
@@ -319,7 +342,7 @@ def batch_of(
     start = dict(zip(images, np.cumsum([0, *map(len, kept)]).tolist(), strict=False))
     number = {image: len(rows) for image, rows in zip(images, kept, strict=True)}
     flat = np.concatenate(kept)
-    chosen = [examples.said[i] for i in said]
+    chosen = list(said)
     widest = max([1, *(number[one.image] for one in chosen)])
     rows = np.full((len(chosen), widest), -1)
     target, reference = np.zeros(rows.shape, dtype=bool), np.zeros(rows.shape, dtype=bool)
@@ -330,8 +353,24 @@ def batch_of(
         good = examples.whole[own] == 1
         target[b, :count] = np.isin(examples.thing[own], one.targets) & good
         reference[b, :count] = (examples.thing[own] == one.reference) & good & (one.reference >= 0)
+    return AskedBatch(
+        proposals=torch.from_numpy(flat),
+        rows=torch.from_numpy(rows),
+        target=torch.from_numpy(target),
+        reference=torch.from_numpy(reference),
+        said=chosen,
+    )
+
+
+def batch_of(
+    examples: GroundingExamples, images: Sequence[int], said: Iterable[Said], *, whole_only: bool = False
+) -> GroundingBatch:
+    """Images with the instructions about them; see `asked_batch`."""
+    asked = asked_batch(examples, images, said, whole_only=whole_only)
+    flat = asked.proposals.numpy()
     packed = examples.parts[flat]
     return GroundingBatch(
+        **vars(asked),
         images=torch.from_numpy(examples.images[flat].astype(np.float32)),
         measures=torch.from_numpy(examples.measures[flat].copy()),
         parts=torch.from_numpy((packed & 127).astype(np.int64)),
@@ -342,8 +381,4 @@ def batch_of(
         nouns=[
             examples.nouns[examples.image[row]][examples.thing[row]] if examples.whole[row] == 1 else [] for row in flat
         ],
-        rows=torch.from_numpy(rows),
-        target=torch.from_numpy(target),
-        reference=torch.from_numpy(reference),
-        said=chosen,
     )

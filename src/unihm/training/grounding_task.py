@@ -15,7 +15,7 @@ from unihm.cliport.network import Encoded, PlannerNetwork
 from unihm.cliport.objectives import choice_loss, class_loss, name_loss, parts_loss, pick_loss, wholeness_loss
 from unihm.cliport.view_network import half_where_fast
 from unihm.generation.text_encoder import TextEncoder
-from unihm.training.grounding_data import GroundingBatch, GroundingExamples, batch_of
+from unihm.training.grounding_data import AskedBatch, GroundingBatch, GroundingExamples, batch_of
 
 _NOUNS = 3  # drawn for each thing of a batch
 
@@ -85,7 +85,7 @@ class GroundingTask:
             if len(said) > self.batch_said:
                 kept = torch.randperm(len(said), generator=rng)[: self.batch_said].tolist()
                 said = [said[i] for i in kept]
-            yield batch_of(self.examples, images, said)
+            yield batch_of(self.examples, images, [self.examples.said[i] for i in said])
 
     def loss(
         self, network: PlannerNetwork, batch: GroundingBatch, rng: torch.Generator
@@ -109,7 +109,7 @@ class GroundingTask:
         if batch.said:
             words, mask = self.reader([one.text for one in batch.said])
             grounded = network.ground(encoded, batch.rows, words, mask)
-            losses |= _asked_losses(grounded, batch)
+            losses |= asked_losses(grounded, batch)
             one = (batch.target.sum(dim=1) == 1).nonzero().flatten()
             if len(one):
                 rows = batch.rows[one][batch.target[one]]
@@ -149,7 +149,8 @@ def _single(value: Any) -> Any:
     return [v.float() for v in value] if isinstance(value, list) else value.float()
 
 
-def _asked_losses(grounded: Grounded, batch: GroundingBatch) -> dict[str, Tensor]:
+def asked_losses(grounded: Grounded, batch: AskedBatch) -> dict[str, Tensor]:
+    """Of what an instruction is judged by, whatever its crops are."""
     real = batch.rows >= 0
     labels = {name: torch.tensor([getattr(one, name) for one in batch.said]) for name in ("task", "relation", "amount")}
     return {
@@ -172,7 +173,7 @@ def figures(
     for start in range(0, len(numbers), 128):
         part = numbers[start : start + 128]
         here = sorted({examples.said[k].image for k in part})
-        batch = batch_of(examples, here, part, whole_only=True)
+        batch = batch_of(examples, here, [examples.said[k] for k in part], whole_only=True)
         encoded = network.encode(batch.images, batch.measures)
         words, mask = reader([one.text for one in batch.said])
         grounded = network.ground(encoded, batch.rows, words, mask)
