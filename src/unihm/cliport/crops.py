@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from unihm.cliport.color_names import COLORS, color_shares
 from unihm.cliport.windows import MARGIN, SIZE, area_in_window, in_window, windows_around
 
 CHANNELS = (
@@ -38,6 +39,7 @@ MEASURES = {
     "top": (0.0, 1.0),  # 1 for a top-down heightmap
     **{name: (0.45, 0.25) for name in ("red", "green", "blue")},  # means, 0 to 1
     **{f"{c}_{i}": (0.33, 0.33) for c in ("red", "green", "blue") for i in range(_COLOUR_BINS)},  # share in each third
+    **{f"named_{name}": (0.1, 0.2) for name in COLORS},  # share of its pixels that people call so
     "right": (0.0, 0.2),  # median position from the point of the table under the camera, m
     "away": (0.7, 0.2),
     "low": (0.0, 0.05),  # 2nd percentile of the heights, m
@@ -123,9 +125,10 @@ def crop(
             "right": middle[0] - foot[0],
             "away": middle[1] - foot[1],
         }
-        measures[i] = [facts[name] for name in MEASURES]
         images[i, :3] = np.moveaxis(area_in_window(colour, window), -1, 0) / 255
         images[i, 3] = in_window(mask, window)
+        facts |= named_colours(images[i])
+        measures[i] = [facts[name] for name in MEASURES]
         here = in_window(valid, window)
         places = R @ in_window(points_world, window).reshape(-1, 3).T * here.ravel()
         beside = (places[:2] - middle[:2, None] * here.ravel()) / size
@@ -134,6 +137,14 @@ def crop(
         images[i, 6:9] = (R32 @ in_window(normals, window - corner).reshape(-1, 3).T).reshape(3, SIZE, SIZE)
         images[i, 9:] = beside.clip(-_FAR, _FAR).reshape(2, SIZE, SIZE)
     return Crops(images=images, measures=measures, windows=windows)
+
+
+def named_colours(image: Float[np.ndarray, "C s s"]) -> dict[str, float]:
+    """The measures that say which colours people would name: of a crop's cells, so that noise is averaged."""
+    shown = image[3] > 0
+    cells = image[:3, shown] if shown.any() else image[:3].reshape(3, -1)
+    shares = color_shares(np.round(255 * cells.T.astype(np.float32)).clip(0, 255).astype(np.uint8))
+    return {f"named_{name}": share for name, share in shares.items()}
 
 
 def view_axes(T_world_camera: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "3 3"]:

@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Bool, Float
 
 from unihm.assets import WEIGHTS
+from unihm.cliport.color_names import color_shares
 from unihm.cliport.crops import crop
 from unihm.cliport.grounding import AMOUNTS, KINDS, Grounded, sentence_vector
 from unihm.cliport.instances import PART, Instances, instances
@@ -32,7 +33,6 @@ from unihm.perception.articulation import find_joint
 from unihm.perception.completing import COMPLETION
 from unihm.perception.prompts import at_box, at_pixel, check_request
 from unihm.perception.tabletop import OTHER_POINTS, TARGET_POINTS, object_cloud, world
-from unihm.perception.target import color_shares
 from unihm.schema.asked import Asked
 from unihm.schema.scene import ObjectCloud, PerceivedScene, Scene
 from unihm.schema.task import TASKS

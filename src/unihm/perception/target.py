@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, UInt8
 
-_COLORS = ("red", "orange", "brown", "yellow", "green", "blue", "purple", "pink", "black", "white", "grey")
-_COLOR_WORDS = {name: name for name in _COLORS} | {"gray": "grey", "violet": "purple", "golden": "yellow"}
+from unihm.cliport.color_names import COLORS, color_shares
+
+_COLOR_WORDS = {name: name for name in COLORS} | {"gray": "grey", "violet": "purple", "golden": "yellow"}
 _COLOR_SHARE = 0.3  # of a thing's pixels; labels and prints cover the rest
 _CLEARLY = 1.15  # one size must exceed the next by this factor to be "the tall one"
 
@@ -39,32 +40,6 @@ class Appearance:
 
     def __str__(self) -> str:
         return f"{self.color}, {100 * self.size[2]:.0f} cm high, {100 * self.size[0]:.0f} cm long"
-
-
-def color_shares(colors: UInt8[np.ndarray, "n 3"]) -> dict[str, float]:
-    """Share of pixels per colour word, by hue, saturation and value."""
-    rgb = colors.astype(np.float64) / 255
-    value, low = rgb.max(axis=1), rgb.min(axis=1)
-    chroma = value - low
-    safe = np.where(chroma > 0, chroma, 1.0)
-    r, g, b = rgb.T
-    sextant = np.where(value == r, (g - b) / safe % 6, np.where(value == g, (b - r) / safe + 2, (r - g) / safe + 4))
-    hue, saturation = 60 * sextant, chroma / np.maximum(value, 1e-9)
-    limits = (
-        (12, "red"),
-        (40, "orange"),
-        (72, "yellow"),
-        (165, "green"),
-        (258, "blue"),
-        (300, "purple"),
-        (340, "pink"),
-    )
-    names = np.select([hue < limit for limit, _ in limits], [name for _, name in limits], default="red").astype(object)
-    names[(names == "orange") & (value < 0.55)] = "brown"
-    names[(names == "red") & (saturation < 0.5) & (value > 0.7)] = "pink"
-    dull = (saturation < 0.25) | (value < 0.15)
-    names[dull] = np.where(value[dull] < 0.25, "black", np.where(value[dull] > 0.7, "white", "grey"))
-    return {name: float((names == name).mean()) for name in _COLORS}
 
 
 def describe(

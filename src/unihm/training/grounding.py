@@ -52,9 +52,9 @@ GROUNDING: Mapping[str, GroundingTraining] = {
         ),
     ),
     "base": GroundingTraining(
-        loop=LoopConfig(epochs=10, learning_rate=1e-3, warmup_steps=100, weight_decay=0.03, best="wrong"),
+        loop=LoopConfig(epochs=8, learning_rate=1e-3, warmup_steps=100, weight_decay=0.03, best="wrong"),
         listening=Listening(
-            loop=LoopConfig(epochs=12, learning_rate=1e-3, warmup_steps=100, weight_decay=0.03, best="wrong")
+            loop=LoopConfig(epochs=8, learning_rate=1e-3, warmup_steps=100, weight_decay=0.03, best="wrong")
         ),
     ),
     # The planner alone learns from a new workplace; everything else stays as it is.
