@@ -75,7 +75,9 @@ def logits(seeing: Cliport, folder: Path) -> list[tuple[np.ndarray, np.ndarray, 
 def tune_words(rows: list[tuple[np.ndarray, np.ndarray, str]]) -> None:
     """Print the shares for each set of thresholds, the best sums first."""
     found = []
-    for certain, clearly, unlikely in product((-1.0, 0.0, 1.0), (0.0, 0.5, 1.0, 2.0), (-9.0, -4.0, -3.0, -2.0, -1.5, -1.0)):
+    for certain, clearly, unlikely in product(
+        (-1.0, 0.0, 1.0), (0.0, 0.5, 1.0, 2.0), (-9.0, -4.0, -3.0, -2.0, -1.5, -1.0)
+    ):
         right, asks = [], []
         for fits, truth, _ in rows:
             best = int(fits.argmax())

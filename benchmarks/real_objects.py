@@ -181,7 +181,7 @@ def main() -> None:
     parser.add_argument("--scenes", nargs="+", type=int, choices=_TUNING, default=list(_TUNING))
     parser.add_argument("--report", action="store_true", help="scenes 3 to 5 instead")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
-    parser.add_argument("--perception", default="tabletop")
+    parser.add_argument("--perception", default="cliport")
     parser.add_argument("--perception-weights", type=Path)
     options = parser.parse_args()
     seeing = PERCEPTIONS[options.perception](options.perception_weights)

@@ -261,9 +261,9 @@ def test_generate_says_whether_it_works(capsys, tmp_path):
     status, out, _ = run(capsys, *arguments, "--simulate", "--criterion", "light")
     assert status == 0
     report = json.loads((tmp_path / "o" / "report.json").read_text())
-    parts = {"perception": "tabletop", "completion": "symmetry", "planner": "verbs", "generator": "qwen3-tiny"}
+    parts = {"perception": "cliport", "completion": "snowflake", "planner": "grounded", "generator": "qwen3-tiny"}
     assert report["parts"] == parts
-    assert "parts: perception tabletop, completion symmetry, planner verbs, generator qwen3-tiny" in out
+    assert "parts: perception cliport, completion snowflake, planner grounded, generator qwen3-tiny" in out
     assert np.asarray(Image.open(tmp_path / "o" / "overlay.png")).shape[0] > 480
     facts = report["simulation"]
     result = "success" if facts["success"] else f"failed: {facts['reason']}"
@@ -275,8 +275,15 @@ def test_generate_says_whether_it_works(capsys, tmp_path):
 def test_plan_writes_its_pictures_and_says_its_parts(capsys, tmp_path):
     status, out, _ = run(capsys, "plan", DEMO, "lift the yellow bottle", "--out", tmp_path / "o", "--json")
     assert status == 0
-    assert json.loads(out)["parts"] == {"perception": "tabletop", "completion": "symmetry", "planner": "verbs"}
+    assert json.loads(out)["parts"] == {"perception": "cliport", "completion": "snowflake", "planner": "grounded"}
     assert sorted(path.name for path in (tmp_path / "o").iterdir()) == ["overlay.png", "plan.html", "plan.npz"]
+
+
+def test_geometry_alone_is_there_as_well(capsys, tmp_path):
+    options = ("--perception", "tabletop", "--out", tmp_path / "o", "--json")
+    status, out, _ = run(capsys, "plan", DEMO, "lift the yellow bottle", *options)
+    assert status == 0
+    assert json.loads(out)["parts"] == {"perception": "tabletop", "completion": "snowflake", "planner": "verbs"}
 
 
 def _resize(name):

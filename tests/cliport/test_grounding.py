@@ -85,7 +85,7 @@ def test_names_have_unit_length():
 
 
 def test_comparisons_among_things_alike_are_learned_in_seconds():
-    """ "The left one", "the right one": which of the things of the named kind has the least or most of a measure.
+    """Of "the left one" and "the right one": which of the things of the named kind has the least or most of a measure.
 
     Neighbours differ by a fraction of what the measures are scaled to; without differences between proposals the same
     training finds half of them.

@@ -149,8 +149,8 @@ def test_resample_returns_the_count_that_was_asked_for(n):
 def test_strays_do_not_hang_together_with_a_thing_but_its_halves_do():
     rng = np.random.default_rng(0)
     thing = rng.uniform(0, 0.05, (3000, 3))
-    half = thing[:1000] + [0.2, 0, 0]
-    strays = rng.uniform(-1, 1, (40, 3)) + [0, 0, 3]
+    half = thing[:1000] + np.array([0.2, 0, 0])
+    strays = rng.uniform(-1, 1, (40, 3)) + np.array([0, 0, 3])
     kept = point_cloud.main_parts(np.concatenate([thing, half, strays]), 0.008, 0.1)
     assert kept[:4000].all()
     assert not kept[4000:].any()

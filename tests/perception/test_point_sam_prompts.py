@@ -156,7 +156,7 @@ def test_plan_with_point_sam(capsys, tmp_path, weights, folder):
     )  # fmt: skip
     facts = json.loads(text)
     assert status == 0
-    assert facts["parts"] == {"perception": "point_sam", "completion": "symmetry", "planner": "verbs"}
+    assert facts["parts"] == {"perception": "point_sam", "completion": "snowflake", "planner": "verbs"}
     assert sorted(path.name for path in out.iterdir()) == ["overlay.png", "plan.html", "plan.npz"]
 
 
@@ -179,7 +179,7 @@ def test_nothing_stands_in_for_missing_weights(capsys, tmp_path, weights):
     tensors.pop("mask_decoder.iou_token.weight")
     save_file(tensors, tmp_path / "less.safetensors")
     assert "missing mask_decoder.iou_token.weight" in refused(*point_sam, tmp_path / "less.safetensors")
-    assert "has no use for weights" in refused("--perception-weights", weights)
+    assert "has no use for weights" in refused("--perception", "tabletop", "--perception-weights", weights)
     assert "Did you mean 'point_sam'" in refused("--perception", "pointsam")
 
 

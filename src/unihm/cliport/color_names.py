@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 
 COLORS = ("red", "orange", "brown", "yellow", "green", "blue", "purple", "pink", "black", "white", "grey")
 """The basic colour words of English."""

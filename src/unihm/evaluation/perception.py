@@ -160,9 +160,7 @@ def _image(example: SceneExample, perception: Perception) -> list[Result]:
     return results
 
 
-def _judged(
-    example: SceneExample, asking: Asking, perceived: PerceivedScene, perceiving: float
-) -> Result:
+def _judged(example: SceneExample, asking: Asking, perceived: PerceivedScene, perceiving: float) -> Result:
     thing = example.things[asking.targets[0]]
     u, v = perceived.target_object.pixels.T
     hit = np.bincount(example.instances[v, u], minlength=len(example.things) + 1)

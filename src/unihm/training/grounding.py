@@ -17,6 +17,7 @@ from unihm.training.grounding_task import GroundingTask, LossWeights, Noise, fig
 from unihm.training.listening import Listening, ListeningTask, encode_once
 from unihm.training.loop import EpochEnd, LoopConfig, fit
 from unihm.training.presets import choose
+from unihm.training.view import LICENCE
 
 _VALIDATION = 20  # every so many-th image chooses the weights that are kept
 
@@ -54,13 +55,13 @@ GROUNDING: Mapping[str, GroundingTraining] = {
     "base": GroundingTraining(
         loop=LoopConfig(epochs=8, learning_rate=1e-3, warmup_steps=100, weight_decay=0.03, best="wrong"),
         listening=Listening(
-            loop=LoopConfig(epochs=8, learning_rate=1e-3, warmup_steps=100, weight_decay=0.03, best="wrong")
+            loop=LoopConfig(epochs=4, learning_rate=1e-3, warmup_steps=100, weight_decay=0.03, best="wrong")
         ),
     ),
     # The planner alone learns from a new workplace; everything else stays as it is.
     "finetune": GroundingTraining(
-        loop=LoopConfig(epochs=6, learning_rate=3e-4, warmup_steps=10, weight_decay=0.03),
-        listening=Listening(loop=LoopConfig(epochs=4, learning_rate=2e-4, warmup_steps=10, weight_decay=0.03)),
+        loop=LoopConfig(epochs=10, learning_rate=3e-4, warmup_steps=10, weight_decay=0.03),
+        listening=Listening(loop=LoopConfig(epochs=8, learning_rate=2e-4, warmup_steps=10, weight_decay=0.03)),
     ),
 }
 """Presets; the names of `planner.PRESETS`."""
@@ -146,7 +147,7 @@ def train_grounding(
     found = figures(network, examples, reader, list(held)) if held else {}
     options = (["--rgb-only"] if rgb_only else []) + (["--finetune", "WEIGHTS"] if finetune else [])
     card = {
-        "licence": "Apache-2.0 (trained on scenes of our own making)",
+        "licence": LICENCE,
         "preset": name,
         "training": asdict(config),
         "seed": seed,

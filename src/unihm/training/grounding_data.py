@@ -40,7 +40,7 @@ _PIECES = 0.5  # pieces or pairs for each thing
 _TOUCH = 3  # pixels between two things that a pair may be made of
 _PICK = 0.04  # share of a thing's cells, nearest to its middle, where it may be taken
 _VERSION = 3
-_MORE = 32  # further instructions about every image, without paths; a hundredth of a scene's cost
+_MORE = 16  # further instructions about every image, without paths; a hundredth of a scene's cost
 RELATION_NAMES = tuple(RELATIONS)
 
 

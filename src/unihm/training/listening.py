@@ -1,8 +1,8 @@
 """The last part of ``unihm train planner``: many more words about scenes that the network has already looked at.
 
 What things look like is learned from images, which are dear; what "the left one" means is learned from sentences, which
-are cheap. So the crops are encoded once, by the network as it is, and the attention among words and proposals goes on to
-learn from four times as many instructions.
+are cheap. So the crops are encoded once, by the network as it is, and the attention among words and proposals goes on
+to learn from three times as many instructions.
 """
 
 from __future__ import annotations

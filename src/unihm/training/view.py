@@ -31,6 +31,7 @@ from unihm.training.view_data import ViewSet, gather_views
 from unihm.training.view_objective import best_overlaps, view_loss
 
 _log = logging.getLogger(__name__)
+LICENCE = "Apache-2.0 (trained on scenes that unihm draws itself)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,7 @@ VIEW: Mapping[str, ViewTraining] = {
     ),
     # For a new workplace, from weights that know others.
     "finetune": ViewTraining(
-        loop=LoopConfig(epochs=6, learning_rate=5e-4, warmup_steps=10, checkpoint_steps=100, best="missed"),
+        loop=LoopConfig(epochs=16, learning_rate=5e-4, warmup_steps=10, checkpoint_steps=100, best="missed"),
     ),
 }
 """Presets of the view network's training."""
@@ -170,6 +171,7 @@ def train_view(
     path = out / "view.safetensors"
     words = [f"--preset {name} --seed {seed}", *(["--rgb-only"] if config.network.rgb_only else [])]
     card = {
+        "licence": LICENCE,
         "preset": name,
         "training": asdict(config),
         "seed": seed,
