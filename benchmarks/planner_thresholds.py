@@ -68,7 +68,8 @@ def logits(seeing: Cliport, folder: Path) -> list[tuple[np.ndarray, np.ndarray, 
             if set(asking.targets) <= set(own.tolist()):
                 words, real = seeing.reader([asking.instruction])
                 grounded = seeing.network.ground(seen.encoded, torch.arange(len(seen.found))[None], words, real)
-                rows.append((grounded.target[0].numpy(), np.isin(own, asking.targets), asking.refers_by))
+                fits = seeing.judged(seen, asking.instruction, grounded.target[0])
+                rows.append((fits.numpy(), np.isin(own, asking.targets), asking.refers_by))
     return rows
 
 

@@ -32,6 +32,7 @@ from unihm.geometry.point_cloud import voxel_indices
 from unihm.perception.articulation import find_joint
 from unihm.perception.completing import COMPLETION
 from unihm.perception.prompts import at_box, at_pixel, check_request
+from unihm.perception.target import describe, fitting
 from unihm.perception.tabletop import OTHER_POINTS, TARGET_POINTS, object_cloud, world
 from unihm.schema.asked import Asked
 from unihm.schema.scene import ObjectCloud, PerceivedScene, Scene
@@ -39,9 +40,10 @@ from unihm.schema.task import TASKS
 
 PLANNER, VIEW = "planner.safetensors", "view.safetensors"
 _LEAST_PIXELS = 60  # with a depth, of an instance
+_RULED_OUT = 1.5  # taken from the logits of things that plain words do not fit
 _CERTAIN = 0.0  # logit from which the words fit a thing
-_CLEARLY = 2.0  # by how much the best must exceed the next where both fit
-_UNLIKELY = -1.5  # logit of the best below which nothing fits
+_CLEARLY = 1.0  # by how much the best must exceed the next where both fit
+_UNLIKELY = -2.0  # logit of the best below which nothing fits
 _BODY = 0.35  # m about a handle, within which the body of its fixture lies
 _ABOVE_TABLE = 0.01  # m
 _BAR_STEP, _BAR_RADIUS = 0.003, (0.004, 0.012)  # m
@@ -141,7 +143,7 @@ class Cliport:
         elif box is not None:
             target = at_box(box, seen.found.labels)
         else:
-            target = self._choose(seen, instruction, grounded.target[0])
+            target = self._choose(seen, instruction, self.judged(seen, instruction, grounded.target[0]))
         asked = self._asked(grounded, target)
         of_use = {target, asked.reference}
         objects = [self._object(seen, i, whole=i == target, near=i in of_use) for i in range(len(seen.found))]
@@ -186,6 +188,20 @@ class Cliport:
         vectors = torch.nn.functional.normalize(sentence_vector(*self.reader(nouns)), dim=-1)
         best = (self.network.describe(seen.encoded).name @ vectors.mT).argmax(dim=1).tolist()
         return [f"{_color(seen.scene, seen.found.mask(i))} {nouns[noun]}" for i, noun in enumerate(best)]
+
+    def judged(self, seen: Seen, instruction: str, fits: torch.Tensor) -> torch.Tensor:
+        """The network's logits, less for things that plain words for colour, size and place rule out.
+
+        What red is and which is the tallest needs no learning, and holds on photographs as it does in made scenes.
+        """
+        valid = seen.scene.depth > 0
+        masks = [seen.found.mask(i) & valid for i in range(len(seen.found))]
+        things = [describe(seen.points_world[m], seen.scene.color[m], seen.T_world_camera) for m in masks]
+        left, used = fitting(instruction, things)
+        ruled_out = [i for i in range(len(masks)) if used and left and i not in left]
+        adjusted = fits.clone()
+        adjusted[ruled_out] -= _RULED_OUT
+        return adjusted
 
     def _choose(self, seen: Seen, instruction: str, fits: torch.Tensor) -> int:
         order = fits.argsort(descending=True).tolist()

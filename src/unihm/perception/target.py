@@ -73,14 +73,26 @@ def choose(instruction: str, things: Sequence[Appearance]) -> int:
         raise ValueError("There is nothing on the table, or nothing that the depth camera sees.")
     if len(things) == 1:
         return 0
+    left, used = fitting(instruction, things)
+    if not left:
+        raise ValueError(f"Nothing on the table is {' and '.join(used)}. {_list(things)}")
+    if len(left) == 1:
+        return left[0]
+    said = f"'{', '.join(used)}' fits {len(left)} of them" if used else "the words do not say which"
+    raise ValueError(f"{_list(things)} {said[0].upper()}{said[1:]}.")
+
+
+def fitting(instruction: str, things: Sequence[Appearance]) -> tuple[list[int], list[str]]:
+    """Which of the things fit all words for colour, size and place, and which words these are.
+
+    Nothing fits where no thing has the colours; without any such word everything does.
+    """
     text = _about_the_object(instruction)
     left = list(range(len(things)))
     used = []
     for word in dict.fromkeys(_COLOR_WORDS[w] for w in text.split() if w in _COLOR_WORDS):
         used.append(word)
         left = [i for i in left if things[i].color_shares[word] >= _COLOR_SHARE]
-    if not left:
-        raise ValueError(f"Nothing on the table is {' and '.join(used)}. {_list(things)}")
     for pattern, name, value in _RELATIVE:
         if len(left) > 1 and re.search(pattern, text):
             used.append(name)
@@ -89,10 +101,7 @@ def choose(instruction: str, things: Sequence[Appearance]) -> int:
         used.append("middle")
         middle = np.median([thing.right for thing in things])
         left = _extreme(left, [-abs(things[i].right - middle) for i in left], ratio=False)
-    if len(left) == 1:
-        return left[0]
-    said = f"'{', '.join(used)}' fits {len(left)} of them" if used else "the words do not say which"
-    raise ValueError(f"{_list(things)} {said[0].upper()}{said[1:]}.")
+    return left, used
 
 
 def _about_the_object(instruction: str) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial import KDTree
 
-from unihm.geometry.point_cloud import voxel_indices
+from unihm.geometry.point_cloud import main_parts, voxel_indices
 from unihm.planning.amounts import DISTANCES, SHARES, read_angle, read_distance
 from unihm.planning.goals import DIRECTIONS, goal_pose, task_path
 from unihm.planning.pace import HUMAN, Pace
@@ -15,7 +15,9 @@ from unihm.schema.plan import Plan
 from unihm.schema.scene import ObjectCloud, PerceivedScene
 
 _ABOVE_TABLE = 0.012  # m; the table itself is no obstacle
-_AWAY = 0.012  # m from the object's own points, within which what is seen may be the object
+_AWAY = 0.03  # m from the object's own points, within which what belongs to no thing may be the object's smear
+_SMEAR = 0.01  # m, within which also what was taken for another thing may be
+_HANGS_TOGETHER = 0.008, 0.1  # see `point_cloud.main_parts`
 _CELL = 0.008  # m between points of the scene
 
 
@@ -98,17 +100,22 @@ def joint_amount(asked: Asked, instruction: str) -> float | None:
 
 
 def obstacles(perceived: PerceivedScene) -> Float[np.ndarray, "m 3"]:
-    """What the object must not hit: the completed other things, and all else that is seen above the table, m."""
+    """What the object must not hit: the other things, and all else that is seen above the table, m.
+
+    A depth camera smears outlines: points in the air beside and behind the object are no things. So what belongs to no
+    thing only counts where it is dense and well away from the object.
+    """
     own = np.concatenate([perceived.target_object.completed_points_world, perceived.target_object.points_world])
-    others = [_cloud(o) for i, o in enumerate(perceived.objects) if i != perceived.target]
+    tree = KDTree(own)
+    others = [o for i, o in enumerate(perceived.objects) if i != perceived.target and len(o.points_world)]
+    things = [o.points_world[main_parts(o.points_world, *_HANGS_TOGETHER)] for o in others]
+    things = [points[voxel_indices(points, _CELL)] for points in things]
+    beside = [points[np.asarray(tree.query(points)[0]) > _SMEAR] for points in things]
     seen = perceived.points_world[perceived.points_world[:, 2] > _ABOVE_TABLE]
     seen = seen[voxel_indices(seen, _CELL)]
-    tree = KDTree(own)
-    # A depth camera smears outlines: single points in the air near the object are no things.
-    tree_seen = KDTree(seen)
-    dense = np.array([len(n) for n in tree_seen.query_ball_point(seen, 2.5 * _CELL)]) >= 4
+    dense = np.array([len(n) for n in KDTree(seen).query_ball_point(seen, 2.5 * _CELL)]) >= 4
     apart = np.asarray(tree.query(seen)[0]) > _AWAY
-    return np.concatenate([seen[dense & apart], *others])
+    return np.concatenate([seen[dense & apart], *beside, *(o.completed_points_world for o in others)])
 
 
 def _cloud(thing: ObjectCloud) -> np.ndarray:
