@@ -32,8 +32,8 @@ from unihm.geometry.point_cloud import voxel_indices
 from unihm.perception.articulation import find_joint
 from unihm.perception.completing import COMPLETION
 from unihm.perception.prompts import at_box, at_pixel, check_request
-from unihm.perception.target import describe, fitting
 from unihm.perception.tabletop import OTHER_POINTS, TARGET_POINTS, object_cloud, world
+from unihm.perception.target import describe, fitting
 from unihm.schema.asked import Asked
 from unihm.schema.scene import ObjectCloud, PerceivedScene, Scene
 from unihm.schema.task import TASKS
