@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -70,8 +72,23 @@ def test_the_thing_that_the_words_fit_is_taken_and_completed(seeing, scenes, mon
 
 def test_words_that_fit_nothing_are_answered_with_what_is_there(seeing, scenes, monkeypatch):
     fitting(seeing, monkeypatch)
-    with pytest.raises(ValueError, match=r"^No .* in view; I see: .*pixel \d+,\d+"):
+    with pytest.raises(ValueError, match=r"^Nothing that fits 'Lift the unicorn' in view.*; I see: .*pixel \d+,\d+"):
         seeing.perceive(scenes[0].scene, "Lift the unicorn")
+    noun = seeing.card["nouns"][0]
+    with pytest.raises(ValueError, match=rf"^No {re.escape(noun)} in view; I see: "):
+        seeing.perceive(scenes[0].scene, f"Lift the {noun}")
+
+
+def test_the_only_thing_needs_no_name(seeing, scenes, monkeypatch):
+    example = scenes[0]
+    number = free_thing(example)
+    alone = np.where(example.instances == number + 1, 0, -1)
+    one = Instances(labels=alone, kinds=(THING,), handles=np.zeros_like(example.handles))
+    monkeypatch.setattr(seeing, "cut", lambda *_: one)
+    fitting(seeing, monkeypatch)
+    assert seeing.perceive(example.scene, "Lift it").target == 0
+    with pytest.raises(ValueError, match=r"^No .* in view"):
+        seeing.perceive(example.scene, f"Lift the {seeing.card['nouns'][0]}")
 
 
 def test_words_that_fit_two_things_are_answered_with_both(seeing, scenes, monkeypatch):

@@ -207,7 +207,8 @@ class Cliport:
         order = fits.argsort(descending=True).tolist()
         best = order[0]
         close = [i for i in order[1:] if fits[i] > _CERTAIN and fits[best] - fits[i] < _CLEARLY]
-        if fits[best] >= _UNLIKELY and not close:
+        noun = _noun(instruction, self.card["nouns"])
+        if not close and (fits[best] >= _UNLIKELY or (len(order) == 1 and not noun)):
             return best
         names = [f"{name} ({_place(seen.found.mask(i))})" for i, name in enumerate(self.names(seen))]
         if close:
@@ -216,7 +217,12 @@ class Cliport:
                 f"The words fit {len(close) + 1} things: {both}. Say which by colour, size or place, or give "
                 "--point u,v."
             )
-        raise ValueError(f"No {_noun(instruction, self.card['nouns'])} in view; I see: {', '.join(names)}.")
+        what = (
+            f"No {noun} in view"
+            if noun
+            else f"Nothing that fits '{instruction.strip()}' in view, or it does not say which"
+        )
+        raise ValueError(f"{what}; I see: {', '.join(names)}.")
 
     def _asked(self, grounded: Grounded, target: int) -> Asked:
         relation = self.relations[int(grounded.relation[0].argmax())]
@@ -298,7 +304,7 @@ def _place(mask: np.ndarray) -> str:
 
 
 def _noun(instruction: str, nouns: Sequence[str]) -> str:
-    """The longest noun of the planner's that occurs in the words, or the words themselves."""
-    text = re.sub(r"[^a-z ]+", " ", instruction.lower())
+    """The longest noun of the planner's that occurs in the words; empty where none does."""
+    text = re.sub(r"[^a-z -]+", " ", instruction.lower())
     said = [noun for noun in nouns if re.search(rf"\b{re.escape(noun)}\b", text)]
-    return max(said, key=len) if said else f"thing that fits '{instruction.strip()}'"
+    return max(said, key=len, default="")
