@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -33,7 +34,7 @@ from unihm.perception.articulation import find_joint
 from unihm.perception.completing import COMPLETION
 from unihm.perception.prompts import at_box, at_pixel, check_request
 from unihm.perception.tabletop import OTHER_POINTS, TARGET_POINTS, object_cloud, world
-from unihm.perception.target import describe, fitting
+from unihm.perception.target import Appearance, describe, fitting
 from unihm.schema.asked import Asked
 from unihm.schema.scene import ObjectCloud, PerceivedScene, Scene
 from unihm.schema.task import TASKS
@@ -68,6 +69,13 @@ class Seen:
     """Things and moving parts, largest first."""
     encoded: Encoded
     """Their crops, encoded."""
+
+    @cached_property
+    def looks(self) -> list[Appearance]:
+        """Colour, size and place of each, once for all words."""
+        valid = self.scene.depth > 0
+        masks = [self.found.mask(i) & valid for i in range(len(self.found))]
+        return [describe(self.points_world[m], self.scene.color[m], self.T_world_camera) for m in masks]
 
 
 class Cliport:
@@ -194,11 +202,8 @@ class Cliport:
 
         What red is and which is the tallest needs no learning, and holds on photographs as it does in made scenes.
         """
-        valid = seen.scene.depth > 0
-        masks = [seen.found.mask(i) & valid for i in range(len(seen.found))]
-        things = [describe(seen.points_world[m], seen.scene.color[m], seen.T_world_camera) for m in masks]
-        left, used = fitting(instruction, things)
-        ruled_out = [i for i in range(len(masks)) if used and left and i not in left]
+        left, used = fitting(instruction, seen.looks)
+        ruled_out = [i for i in range(len(fits)) if used and left and i not in left]
         adjusted = fits.clone()
         adjusted[ruled_out] -= _RULED_OUT
         return adjusted

@@ -51,7 +51,6 @@ COMPLETIONS = Registry(
 
 COMPLETION = "snowflake"
 """The one in use, and what reports call it."""
-_HANGS_TOGETHER = 0.008, 0.1  # m, share; a camera at 2 m sees a point every 4 mm, strays are farther apart
 
 
 def complete(
@@ -73,5 +72,5 @@ def complete(
         count: As there.
         way: Key of `COMPLETIONS`.
     """
-    kept = main_parts(points_world, *_HANGS_TOGETHER)
+    kept = main_parts(points_world)
     return COMPLETIONS[way](points_world[kept], depth, camera, T_world_camera, count)

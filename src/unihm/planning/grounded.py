@@ -17,7 +17,6 @@ from unihm.schema.scene import ObjectCloud, PerceivedScene
 _ABOVE_TABLE = 0.012  # m; the table itself is no obstacle
 _AWAY = 0.03  # m from the object's own points, within which what belongs to no thing may be the object's smear
 _SMEAR = 0.01  # m, within which also what was taken for another thing may be
-_HANGS_TOGETHER = 0.008, 0.1  # see `point_cloud.main_parts`
 _CELL = 0.008  # m between points of the scene
 
 
@@ -108,7 +107,7 @@ def obstacles(perceived: PerceivedScene) -> Float[np.ndarray, "m 3"]:
     own = np.concatenate([perceived.target_object.completed_points_world, perceived.target_object.points_world])
     tree = KDTree(own)
     others = [o for i, o in enumerate(perceived.objects) if i != perceived.target and len(o.points_world)]
-    things = [o.points_world[main_parts(o.points_world, *_HANGS_TOGETHER)] for o in others]
+    things = [o.points_world[main_parts(o.points_world)] for o in others]
     things = [points[voxel_indices(points, _CELL)] for points in things]
     beside = [points[np.asarray(tree.query(points)[0]) > _SMEAR] for points in things]
     seen = perceived.points_world[perceived.points_world[:, 2] > _ABOVE_TABLE]

@@ -98,8 +98,7 @@ def train_grounding(
     """
     name = preset if isinstance(preset, str) else "custom"
     config = choose(GROUNDING, preset) if isinstance(preset, str) else preset
-    listening = replace(config.listening, loop=replace(config.listening.loop, seed=seed))
-    config = replace(config, loop=replace(config.loop, seed=seed), listening=listening)
+    config = _with_loops(config, seed=seed)
     if rgb_only:
         config = replace(config, network=replace(config.network, rgb_only=True))
     out, store = Path(out), SceneStore(data)
@@ -124,8 +123,7 @@ def train_grounding(
         noise=config.noise,
     )
     if not held:
-        listening = replace(config.listening, loop=replace(config.listening.loop, best=None))
-        config = replace(config, loop=replace(config.loop, best=None), listening=listening)
+        config = _with_loops(config, best=None)
 
     def measured(network: PlannerNetwork, epoch: int, rng: torch.Generator) -> Mapping[str, float] | None:
         return figures(network, examples, reader, list(held)) if held else None
@@ -161,6 +159,12 @@ def train_grounding(
     path = out / SHIPPED
     fingerprint = network.save(path, card)
     return {"weights": str(path), "fingerprint": fingerprint, "figures": found}
+
+
+def _with_loops(config: GroundingTraining, **changes: Any) -> GroundingTraining:
+    """The same with changes to the loops of both parts."""
+    listening = replace(config.listening, loop=replace(config.listening.loop, **changes))
+    return replace(config, loop=replace(config.loop, **changes), listening=listening)
 
 
 def _listen(

@@ -325,6 +325,15 @@ class GroundingBatch(AskedBatch):
     """Of each crop; none of what is not one thing."""
 
 
+def said_about(images: Iterable[int], said: Iterable[Said]) -> dict[int, list[Said]]:
+    """Instructions by the image that they are about, of some images."""
+    found: dict[int, list[Said]] = {int(image): [] for image in images}
+    for one in said:
+        if one.image in found:
+            found[one.image].append(one)
+    return found
+
+
 def asked_batch(
     examples: GroundingExamples, images: Sequence[int], said: Iterable[Said], *, whole_only: bool = False
 ) -> AskedBatch:

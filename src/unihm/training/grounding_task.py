@@ -15,7 +15,7 @@ from unihm.cliport.network import Encoded, PlannerNetwork
 from unihm.cliport.objectives import choice_loss, class_loss, name_loss, parts_loss, pick_loss, wholeness_loss
 from unihm.cliport.view_network import half_where_fast
 from unihm.generation.text_encoder import TextEncoder
-from unihm.training.grounding_data import AskedBatch, GroundingBatch, GroundingExamples, batch_of
+from unihm.training.grounding_data import AskedBatch, GroundingBatch, GroundingExamples, batch_of, said_about
 
 _NOUNS = 3  # drawn for each thing of a batch
 
@@ -65,10 +65,7 @@ class GroundingTask:
 
     def __post_init__(self) -> None:
         """Which instructions are about which image."""
-        self.said_of: dict[int, list[int]] = {int(i): [] for i in self.images}
-        for number, one in enumerate(self.examples.said):
-            if one.image in self.said_of:
-                self.said_of[one.image].append(number)
+        self.said_of = said_about(self.images, self.examples.said)
         self.usable = [i for i in self.said_of if len(self.examples.rows_of[i])]
 
     @property
@@ -81,11 +78,11 @@ class GroundingTask:
         order = torch.randperm(len(self.usable), generator=rng).tolist()
         for k in range(self.steps_per_epoch):
             images = [self.usable[i] for i in order[k * self.batch_images : (k + 1) * self.batch_images]]
-            said = [number for image in images for number in self.said_of[image]]
+            said = [one for image in images for one in self.said_of[image]]
             if len(said) > self.batch_said:
                 kept = torch.randperm(len(said), generator=rng)[: self.batch_said].tolist()
                 said = [said[i] for i in kept]
-            yield batch_of(self.examples, images, [self.examples.said[i] for i in said])
+            yield batch_of(self.examples, images, said)
 
     def loss(
         self, network: PlannerNetwork, batch: GroundingBatch, rng: torch.Generator

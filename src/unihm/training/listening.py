@@ -17,7 +17,7 @@ from tqdm import tqdm
 from unihm.cliport.network import Encoded, PlannerNetwork
 from unihm.cliport.view_network import half_where_fast
 from unihm.generation.text_encoder import TextEncoder
-from unihm.training.grounding_data import AskedBatch, GroundingExamples, Said, asked_batch, batch_of
+from unihm.training.grounding_data import AskedBatch, GroundingExamples, asked_batch, batch_of, said_about
 from unihm.training.grounding_task import LossWeights, asked_losses
 from unihm.training.loop import LoopConfig
 
@@ -53,10 +53,7 @@ class ListeningTask:
 
     def __post_init__(self) -> None:
         """Which instructions are about which image."""
-        self.said_of: dict[int, list[Said]] = {i: [] for i in self.images}
-        for one in [*self.examples.said, *self.examples.more]:
-            if one.image in self.said_of:
-                self.said_of[one.image].append(one)
+        self.said_of = said_about(self.images, [*self.examples.said, *self.examples.more])
         self.usable = [i for i, said in self.said_of.items() if said]
         # All sentences once, those of a length together: a tenth of the time that batches would take to read them.
         texts = sorted({one.text for said in self.said_of.values() for one in said}, key=lambda text: (len(text), text))
