@@ -10,7 +10,7 @@ from network_builders import SMALL, build_network, draw_crops, draw_words
 
 from unihm.cliport.clip_resnet import ClipResNet
 from unihm.cliport.crops import CHANNELS, MEASURES, PICTURE_CHANNELS, PICTURE_MEASURES
-from unihm.cliport.network import PARTS, PlannerConfig, PlannerNetwork, load_planner
+from unihm.cliport.network import PARTS, PlannerConfig, PlannerNetwork, load_planner, without_depth
 from unihm.cliport.objectives import choice_loss, name_loss, parts_loss, pick_loss
 from unihm.schema.weights import read_weights
 
@@ -54,6 +54,18 @@ def test_without_depth_nothing_that_needs_it_is_read():
     assert all(torch.equal(a, b) for a, b in zip(plain, blind, strict=True))
     assert not {"height", "right", "long"} & set(list(MEASURES)[:PICTURE_MEASURES])
     assert CHANNELS[:PICTURE_CHANNELS] == ("red", "green", "blue", "mask")
+
+
+def test_the_ablation_begins_with_the_weights_of_what_needs_no_depth():
+    network = build_network()
+    small = without_depth(network)
+    assert small.config.rgb_only
+    assert not small.training
+    images, measures = draw_crops(2)
+    images[:, PICTURE_CHANNELS:] = 0
+    measures[:, PICTURE_MEASURES:] = network.measure_centre[PICTURE_MEASURES:]
+    full, less = everything(network, images, measures), everything(small, images, measures)
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(full, less, strict=True))
 
 
 @pytest.mark.parametrize("channel", range(len(CHANNELS)))

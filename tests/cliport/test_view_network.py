@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from unihm.cliport.view_input import COLOUR_CHANNELS, VIEW_CHANNELS
-from unihm.cliport.view_network import VIEW_CLASSES, ViewConfig, ViewNetwork, half_where_fast, load_view_network
+from unihm.cliport.view_network import VIEW_CLASSES, ViewConfig, ViewNetwork, half_where_fast, load_view_network, without_depth
 
 SMALL = ViewConfig(widths=(8, 16, 24))
 
@@ -45,6 +45,15 @@ def test_without_depth_geometry_changes_nothing():
     torch.testing.assert_close(network(views).classes, network(other).classes, atol=0, rtol=0)
     other[:, 0] = 0
     assert not torch.equal(network(views).classes, network(other).classes)
+
+
+def test_the_ablation_begins_with_the_weights_of_what_needs_no_depth():
+    network, views = _network(), _views(1, 24, 32)
+    views[:, COLOUR_CHANNELS:] = 0
+    small = without_depth(network)
+    assert small.config.rgb_only
+    assert not small.training
+    torch.testing.assert_close(small(views).classes, network(views).classes, atol=1e-5, rtol=1e-4)
 
 
 def test_half_precision_says_the_same():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -89,6 +90,20 @@ def test_the_only_thing_needs_no_name(seeing, scenes, monkeypatch):
     assert seeing.perceive(example.scene, "Lift it").target == 0
     with pytest.raises(ValueError, match=r"^No .* in view"):
         seeing.perceive(example.scene, f"Lift the {seeing.card['nouns'][0]}")
+
+
+def test_what_is_not_on_the_table_is_taken_last(seeing, scenes):
+    example = scenes[0]
+    seen = seeing.see(example.scene)
+    assert not seen.elsewhere.any()
+    number = free_thing(example)
+    points = seen.points_world.copy()
+    points[seen.found.mask(number), 0] += 3.0
+    moved = replace(seen, points_world=points)
+    assert np.flatnonzero(moved.elsewhere).tolist() == [number]
+    fits = torch.ones(len(seen.found))
+    assert int(seeing.judged(moved, "Lift it", fits).argmin()) == number
+    assert not seeing.judged(seen, "Lift it", fits).diff().any()
 
 
 def test_words_that_fit_two_things_are_answered_with_both(seeing, scenes, monkeypatch):

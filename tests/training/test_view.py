@@ -237,8 +237,10 @@ def test_training_to_weights_and_back(store, tmp_path):
     assert 0 <= lines[-1]["iou"] <= 1
     further = train_view(store, tmp_path / "further", preset=brief(1), start=result["weights"])
     assert further["fingerprint"] != result["fingerprint"]
+    rgb = train_view(store, tmp_path / "rgb", preset=brief(1), start=result["weights"], rgb_only=True)
+    assert load_view_network(rgb["weights"])[0].config.rgb_only
     with pytest.raises(ValueError, match="does not fit"):
-        train_view(store, tmp_path / "rgb", preset=brief(1), start=result["weights"], rgb_only=True)
+        train_view(store, tmp_path / "back", preset=brief(1), start=rgb["weights"])
 
 
 def test_resumed_equals_uninterrupted(views, tmp_path):

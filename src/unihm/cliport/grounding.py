@@ -19,7 +19,8 @@ from torch import Tensor, nn
 AMOUNTS = ("none", "little", "far", "full", "half", "stated")
 """How an instruction may say how far; ``none`` says nothing of it, ``stated`` gives a number."""
 _STEEP = 10.0  # of the differences of measures, which are of order one: a tenth of that is clearly more
-_LIKENESS = 2  # of a proposal's name to the sentence and to the most similar word
+LIKENESS = 2
+"""Of a proposal's name to the sentence and to the most similar word."""
 KINDS = ("free", "drawer", "door", "lid", "body")
 """What a proposal may be: a free object, a moving part of a fixture, or the body that such parts hang on."""
 
@@ -108,7 +109,7 @@ class Grounder(nn.Module):
         super().__init__()
         self.start = nn.Parameter(torch.randn(width) / width**0.5)
         self.word = nn.Sequential(nn.LayerNorm(text_width), nn.Dropout(dropout), nn.Linear(text_width, width))
-        self.proposal = nn.Linear(embedding + measures + _LIKENESS, width)
+        self.proposal = nn.Linear(embedding + measures + LIKENESS, width)
         layer = nn.TransformerEncoderLayer(
             width, heads, 2 * width, dropout, activation="gelu", batch_first=True, norm_first=True
         )

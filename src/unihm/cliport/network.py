@@ -9,7 +9,7 @@ Letters: N crops, B instructions, P proposals (padded), W words, w dimensions of
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from unihm.cliport.clip_resnet import ClipEncoder, ClipResNet, load_clip
 from unihm.cliport.crops import CHANNELS, MEASURES, PICTURE_CHANNELS, PICTURE_MEASURES
-from unihm.cliport.grounding import Described, Descriptions, Grounded, Grounder, sentence_vector
+from unihm.cliport.grounding import LIKENESS, Described, Descriptions, Grounded, Grounder, sentence_vector
 from unihm.cliport.streams import Encoder, FullResolution, Pyramid, SemanticDecoder, SpatialStream, pooled
 from unihm.schema.task import TASKS
 from unihm.schema.weights import assign, fingerprint, read_weights, write_weights
@@ -275,3 +275,24 @@ def load_planner(
     frozen = {name: tensor for name, tensor in network.state_dict().items() if name.startswith(_CLIP)}
     assign(network, tensors | frozen, path)
     return network.eval(), card
+
+
+def without_depth(network: PlannerNetwork) -> PlannerNetwork:
+    """The same weights less those of the inputs that need depth, for the ablation to begin with.
+
+    Raises:
+        ValueError: Its semantic encoder is CLIP's, whose weights are elsewhere.
+    """
+    if network.config.semantic == "clip":
+        raise ValueError("A planner with CLIP's encoder has no ablation without depth; train one without CLIP.")
+    small = PlannerNetwork(replace(network.config, rgb_only=True))
+    full = network.state_dict()
+    for name, own in small.state_dict().items():
+        # What needs depth comes last among all inputs, but for the measures, which two likenesses follow.
+        more = full[name].shape[1] - own.shape[1] if own.ndim > 1 else 0
+        if more and name == "grounder.proposal.weight":
+            kept = torch.cat([full[name][:, : -LIKENESS - more], full[name][:, -LIKENESS:]], dim=1)
+        else:
+            kept = full[name][:, : own.shape[1]] if more else full[name]
+        own.copy_(kept)
+    return small.train(network.training)

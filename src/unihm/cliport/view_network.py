@@ -10,7 +10,7 @@ Letters: N views, h and w cells, C channels, K = `VIEW_CLASSES`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +141,16 @@ def load_view_network(path: str | Path) -> tuple[ViewNetwork, dict[str, Any]]:
             raise ValueError(f"View network '{path}' was trained with {name} {card.get(name)}, here they are {own}.")
     assign(network, tensors, path)
     return network.eval(), card
+
+
+def without_depth(network: ViewNetwork) -> ViewNetwork:
+    """The same weights less those of the inputs that need depth, for the ablation to begin with."""
+    small = ViewNetwork(replace(network.config, rgb_only=True))
+    full = network.state_dict()
+    for name, own in small.state_dict().items():
+        # What needs depth comes last among the inputs.
+        own.copy_(full[name][:, : own.shape[1]] if own.ndim > 1 else full[name])
+    return small.train(network.training)
 
 
 def _encoded(encoder: Encoder, x: Tensor) -> Pyramid:

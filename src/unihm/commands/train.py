@@ -164,7 +164,7 @@ def train_planner(
     data: Path | None = None,
     finetune: Path | None = None,
     out: Path = Path("runs/planner"),
-    preset: Literal["tiny", "base", "finetune"] | None = None,
+    preset: Literal["tiny", "base", "further", "finetune"] | None = None,
     weights: Path | None = None,
     rgb_only: bool = False,
     seed: int = 0,
@@ -177,7 +177,7 @@ def train_planner(
         data: Scenes from `unihm data synthesize`, to train from random weights.
         finetune: Instead, scenes of a workplace that the planner alone shall get used to.
         out: Folder for logs, checkpoints, view.safetensors and planner.safetensors; `--perception-weights` takes it.
-        preset: Length of the training; default: base, or finetune with --finetune.
+        preset: Length of the training; default: base, or finetune with --finetune; further: --finetune on many scenes.
         weights: With --finetune, the folder of the planner to begin with; default: the shipped one.
         rgb_only: Without depth in the networks: the ablation of Table 4.
         seed: Seed of everything random.

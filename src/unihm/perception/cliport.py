@@ -24,15 +24,16 @@ from unihm.assets import WEIGHTS
 from unihm.cliport.color_names import color_shares
 from unihm.cliport.crops import crop
 from unihm.cliport.grounding import AMOUNTS, KINDS, Grounded, sentence_vector
-from unihm.cliport.instances import PART, Instances, instances
+from unihm.cliport.cutting import cut
+from unihm.cliport.instances import PART, Instances
 from unihm.cliport.network import Encoded, load_planner
-from unihm.cliport.view_input import view_input
-from unihm.cliport.view_network import OFFSET_CELLS, load_view_network
+from unihm.cliport.view_network import load_view_network
 from unihm.generation.text_encoder import TextEncoder, load_text_encoder
 from unihm.geometry.point_cloud import voxel_indices
 from unihm.perception.articulation import find_joint
 from unihm.perception.completing import COMPLETION
 from unihm.perception.prompts import at_box, at_pixel, check_request
+from unihm.perception.segmentation import lies_on, table_region
 from unihm.perception.tabletop import OTHER_POINTS, TARGET_POINTS, object_cloud, world
 from unihm.perception.target import Appearance, describe, fitting
 from unihm.schema.asked import Asked
@@ -40,8 +41,10 @@ from unihm.schema.scene import ObjectCloud, PerceivedScene, Scene
 from unihm.schema.task import TASKS
 
 PLANNER, VIEW = "planner.safetensors", "view.safetensors"
-_LEAST_PIXELS = 60  # with a depth, of an instance
 _RULED_OUT = 1.5  # taken from the logits of things that plain words do not fit
+_ELSEWHERE = 2.0  # taken from those of what is not on the table
+_EDGE = 0.05  # m about the seen part of the table, that things at its edge reach over
+_LIKELY = 3.0  # below the largest logit; what words like "taller" compare
 _CERTAIN = 0.0  # logit from which the words fit a thing
 _CLEARLY = 1.0  # by how much the best must exceed the next where both fit
 _UNLIKELY = -2.0  # logit of the best below which nothing fits
@@ -76,6 +79,17 @@ class Seen:
         valid = self.scene.depth > 0
         masks = [self.found.mask(i) & valid for i in range(len(self.found))]
         return [describe(self.points_world[m], self.scene.color[m], self.T_world_camera) for m in masks]
+
+    @cached_property
+    def elsewhere(self) -> Bool[np.ndarray, " n"]:
+        """Which of them are not on this table: chairs, other tables and what lies there."""
+        valid = self.scene.depth > 0
+        try:
+            region = table_region(self.points_world, valid)
+        except ValueError:
+            return np.zeros(len(self.found), dtype=bool)  # nobody can tell
+        places = [self.points_world[self.found.mask(i) & valid][:, :2] for i in range(len(self.found))]
+        return np.array([lies_on(region, place, _EDGE).mean() < 0.5 for place in places])
 
 
 class Cliport:
@@ -171,23 +185,16 @@ class Cliport:
         self, scene: Scene, points_world: Float[np.ndarray, "H W 3"], T_world_camera: Float[np.ndarray, "4 4"]
     ) -> Instances:
         """Things and moving parts in the image, largest first; raises ValueError where there is none."""
-        valid = scene.depth > 0
-        view = view_input(
+        found = cut(
+            self.view,
             colour=scene.color,
             points_world=points_world,
-            valid=valid,
+            valid=scene.depth > 0,
             T_world_camera=T_world_camera,
-            cells=self.view.config.cells,
         )
-        classes, offsets = self.view.maps(view)
-        found = instances(classes, OFFSET_CELLS * offsets, *valid.shape)
-        size = np.bincount(found.labels[valid & (found.labels >= 0)], minlength=len(found))
-        kept = [int(i) for i in np.argsort(-size, kind="stable") if size[i] >= _LEAST_PIXELS]
-        if not kept:
+        if not len(found):
             raise ValueError("There is nothing on the table, or nothing that the camera sees.")
-        number = np.full(len(found) + 1, -1)
-        number[kept] = np.arange(len(kept))
-        return Instances(labels=number[found.labels], kinds=tuple(found.kinds[i] for i in kept), handles=found.handles)
+        return found
 
     @torch.inference_mode()
     def names(self, seen: Seen) -> list[str]:
@@ -198,14 +205,16 @@ class Cliport:
         return [f"{_color(seen.scene, seen.found.mask(i))} {nouns[noun]}" for i, noun in enumerate(best)]
 
     def judged(self, seen: Seen, instruction: str, fits: torch.Tensor) -> torch.Tensor:
-        """The network's logits, less for things that plain words for colour, size and place rule out.
+        """The network's logits, less for what is not on the table or what plain words for colour, size and place rule out.
 
         What red is and which is the tallest needs no learning, and holds on photographs as it does in made scenes.
         """
-        left, used = fitting(instruction, seen.looks)
-        ruled_out = [i for i in range(len(fits)) if used and left and i not in left]
-        adjusted = fits.clone()
-        adjusted[ruled_out] -= _RULED_OUT
+        adjusted = fits - _ELSEWHERE * torch.from_numpy(seen.elsewhere).to(fits)
+        here = [i for i in range(len(fits)) if not seen.elsewhere[i]]
+        likely = [k for k, i in enumerate(here) if adjusted[i] > adjusted.max() - _LIKELY]
+        left, used = fitting(instruction, [seen.looks[i] for i in here], likely)
+        kept = {here[k] for k in left}
+        adjusted[[i for i in range(len(fits)) if used and kept and i not in kept]] -= _RULED_OUT
         return adjusted
 
     def _choose(self, seen: Seen, instruction: str, fits: torch.Tensor) -> int:

@@ -79,7 +79,7 @@ def segment(
     region = table_region(points_world, valid)
     z = points_world[..., 2]
     candidate = valid & (z > _MIN_HEIGHT) & (z < _MAX_HEIGHT)
-    candidate[candidate] = _inside(region, points_world[candidate][:, :2], margin=_BEYOND)
+    candidate[candidate] = lies_on(region, points_world[candidate][:, :2], margin=_BEYOND)
     points = points_world[candidate]
     if len(points) < 3 * _MIN_VOXELS:
         return labels
@@ -214,7 +214,7 @@ def _attach_floating(segments: np.ndarray, centres: np.ndarray) -> np.ndarray:
 
 def _drop_surroundings(segments: np.ndarray, centres: np.ndarray, region: Delaunay) -> np.ndarray:
     """Keep what is large enough and stands on the table, not behind it."""
-    inside = _inside(region, centres[:, :2], margin=_EDGE)
+    inside = lies_on(region, centres[:, :2], margin=_EDGE)
     kept = segments.copy()
     for number in np.unique(segments[segments >= 0]):
         mine = segments == number
@@ -225,8 +225,8 @@ def _drop_surroundings(segments: np.ndarray, centres: np.ndarray, region: Delaun
     return kept
 
 
-def _inside(region: Delaunay, points: np.ndarray, margin: float) -> np.ndarray:
-    """Whether points (n, 2) lie inside the outline, grown about its centre by `margin` (m)."""
+def lies_on(region: Delaunay, points: Float[np.ndarray, "n 2"], margin: float) -> Bool[np.ndarray, " n"]:
+    """Which points, in world xy, lie in a `table_region` that is grown about its centre by `margin`, m."""
     centre = region.points.mean(axis=0)
     radius = np.linalg.norm(region.points - centre, axis=1).mean()
     return region.find_simplex(centre + (points - centre) / (1 + margin / radius)) >= 0

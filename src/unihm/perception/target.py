@@ -17,6 +17,11 @@ from unihm.cliport.color_names import COLORS, color_shares
 
 _COLOR_WORDS = {name: name for name in COLORS} | {"gray": "grey", "violet": "purple", "golden": "yellow"}
 _COLOR_SHARE = 0.3  # of a thing's pixels; labels and prints cover the rest
+_ANYTHING = r"\b(?:thing|object|item|one)s?\b"
+_ANOTHER = (
+    r"\b(?:onto|on top of|into|inside|in front of|behind|next to|beside|(?:(?:to|on) the )?(?:left|right) of|in|on) "
+    r"(?:the|an?|my|that|this) (?!(?:left|right|middle|front|back|rear|far|near|table)\b).*"
+)
 _CLEARLY = 1.15  # one size must exceed the next by this factor to be "the tall one"
 
 
@@ -82,26 +87,37 @@ def choose(instruction: str, things: Sequence[Appearance]) -> int:
     raise ValueError(f"{_list(things)} {said[0].upper()}{said[1:]}.")
 
 
-def fitting(instruction: str, things: Sequence[Appearance]) -> tuple[list[int], list[str]]:
+def fitting(
+    instruction: str, things: Sequence[Appearance], likely: Sequence[int] | None = None
+) -> tuple[list[int], list[str]]:
     """Which of the things fit all words for colour, size and place, and which words these are.
 
     Nothing fits where no thing has the colours; without any such word everything does.
+
+    Args:
+        instruction: Free text.
+        things: What they look like.
+        likely: Those that the noun may mean: "the taller mug" compares mugs. None, or a noun like "thing", compares
+            all.
     """
     text = _about_the_object(instruction)
     left = list(range(len(things)))
-    used = []
+    used: list[str] = []
     for word in dict.fromkeys(_COLOR_WORDS[w] for w in text.split() if w in _COLOR_WORDS):
         used.append(word)
         left = [i for i in left if things[i].color_shares[word] >= _COLOR_SHARE]
+    compared, colors = left, len(used)
+    if likely is not None and not re.search(_ANYTHING, text):
+        compared = [i for i in left if i in likely]
     for pattern, name, value in _RELATIVE:
-        if len(left) > 1 and re.search(pattern, text):
+        if len(compared) > 1 and re.search(pattern, text):
             used.append(name)
-            left = _extreme(left, [value(things[i]) for i in left], ratio=name not in _PLACES)
-    if len(left) > 1 and re.search(r"\b(middle|centre|center|central)\b", text):
+            compared = _extreme(compared, [value(things[i]) for i in compared], ratio=name not in _PLACES)
+    if len(compared) > 1 and re.search(r"\b(middle|centre|center|central)\b", text):
         used.append("middle")
-        middle = np.median([thing.right for thing in things])
-        left = _extreme(left, [-abs(things[i].right - middle) for i in left], ratio=False)
-    return left, used
+        middle = np.median([things[i].right for i in compared])
+        compared = _extreme(compared, [-abs(things[i].right - middle) for i in compared], ratio=False)
+    return compared if len(used) > colors else left, used
 
 
 def _about_the_object(instruction: str) -> str:
@@ -111,6 +127,8 @@ def _about_the_object(instruction: str) -> str:
     text = re.sub(
         r"\b(?:a )?(?:little|small|tiny) (?:bit|way|distance)\b|\b(?:short|long) (?:way|distance)\b", " ", text
     )
+    # What follows these words is another thing, or where to.
+    text = re.sub(_ANOTHER, " ", re.sub(r"\btowards? (?:the|my|your) (?:left|right)\b", " ", text))
     # "Put it on the left" says where to; "lift the one on the left" says which.
     return re.sub(r"\b(put|place|set)\b(.*?) on (?:the|my|your) (?:left|right)\b", r"\1\2", text)
 

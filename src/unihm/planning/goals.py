@@ -16,7 +16,7 @@ from unihm.planning.amounts import CLEARANCE, DISTANCES, LONGEST, OPENED, PULLED
 from unihm.planning.object_path import carry, draw, lift, slide, swing, through
 from unihm.planning.opening import opening
 from unihm.planning.pace import GENH2R, Pace
-from unihm.planning.path_clearance import clearance, raised
+from unihm.planning.path_clearance import MARGIN, clearance, raised
 from unihm.planning.wording import direction_vector
 from unihm.registry import unknown_name
 from unihm.schema.joint import Joint
@@ -131,6 +131,7 @@ def task_path(
     goal: Float[np.ndarray, "4 4"] | tuple[Joint, float | None],
     scene_points_world: Float[np.ndarray, "m 3"],
     pace: Pace = GENH2R,
+    slack: float = 0.0,
 ) -> tuple[Float[np.ndarray, "K 4 4"], int]:
     """The path that fulfils a task, at a distance from the scene.
 
@@ -143,6 +144,7 @@ def task_path(
             left). Push and close shut it, and where m are given, push pushes only so far.
         scene_points_world: Points of all other things, without the table and without what a moving part hangs on, m.
         pace: Speeds and rests.
+        slack: By how much clouds may be nearer to each other than the things are, m: 0 of true ones.
 
     Returns:
         T_world_object at `pace.fps`, m, and the frames at the start in which it rests.
@@ -156,7 +158,7 @@ def task_path(
     if isinstance(goal, tuple):
         path = _along_joint(task, T_world_object, *goal, pace)
     elif task == "place":
-        return _placed(T_world_object, points, goal, scene_points_world, pace), pace.rest_frames
+        return _placed(T_world_object, points, goal, scene_points_world, pace, slack), pace.rest_frames
     elif task == "grab":
         path = lift(T_world_object, float(goal[2, 3] - T_world_object[2, 3]), pace)
     elif task in ("push", "pull"):
@@ -165,7 +167,7 @@ def task_path(
         raise ValueError(f"Task '{task}' moves a door or a lid about its hinge; this object is free.")
     distance = clearance(path, points, scene_points_world, 2 * _NEAR)
     # What stands closer than that to something may still go away from it.
-    blocked = np.flatnonzero(distance < min(_NEAR, 0.9 * distance[0]))
+    blocked = np.flatnonzero(distance < min(_NEAR - slack, 0.9 * distance[0]))
     if len(blocked):
         raise ValueError(
             f"The way is blocked: {1000 * distance[blocked[0]]:.1f} mm from another thing at frame {blocked[0]}."
@@ -173,17 +175,19 @@ def task_path(
     return path, pace.rest_frames
 
 
-def _placed(start: np.ndarray, points: np.ndarray, goal: np.ndarray, scene: np.ndarray, pace: Pace) -> np.ndarray:
+def _placed(
+    start: np.ndarray, points: np.ndarray, goal: np.ndarray, scene: np.ndarray, pace: Pace, slack: float
+) -> np.ndarray:
     up = np.array([0.0, 0.0, _LIFT])
     near = clearance(_shifted(goal, up)[None], points, scene, 2 * _NEAR)[0]
-    if near < _NEAR:
+    if near < _NEAR - slack:
         raise ValueError(f"The goal is occupied: the object would be {1000 * near:.1f} mm from another thing.")
     if np.linalg.norm(goal[:3, 3] - start[:3, 3]) > _IN_PLACE:
         path = carry(start, goal, CLEARANCE, pace)
     else:
         height = np.array([0.0, 0.0, _TURN_HEIGHT])
         path = through(np.stack([start, _shifted(start, height), _shifted(goal, height), goal]), **vars(pace))
-    return raised(path, points, scene, speed=pace.speed, fps=pace.fps)
+    return raised(path, points, scene, margin=MARGIN - slack, speed=pace.speed, fps=pace.fps)
 
 
 def _along_joint(task: str, T_world_handle: np.ndarray, joint: Joint, amount: float | None, pace: Pace) -> np.ndarray:

@@ -18,6 +18,7 @@ _ABOVE_TABLE = 0.012  # m; the table itself is no obstacle
 _AWAY = 0.03  # m from the object's own points, within which what belongs to no thing may be the object's smear
 _SMEAR = 0.01  # m, within which also what was taken for another thing may be
 _CELL = 0.008  # m between points of the scene
+_SLACK = 0.003  # m by which perceived and completed things swell
 
 
 class Grounded:
@@ -57,7 +58,9 @@ class Grounded:
                 reference,
                 perceived.T_world_camera,
             )
-            path, rest = task_path(asked.task, T_world_object, points, goal, obstacles(perceived), self.pace)
+            path, rest = task_path(
+                asked.task, T_world_object, points, goal, obstacles(perceived), self.pace, slack=_SLACK
+            )
         return Plan(
             instruction=instruction,
             task=asked.task,

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from unihm.cliport.network import SHIPPED, PlannerConfig, PlannerNetwork, load_planner
+from unihm.cliport.network import SHIPPED, PlannerConfig, PlannerNetwork, load_planner, without_depth
 from unihm.generation.text_encoder import load_text_encoder
 from unihm.scene_data.store import SceneStore
 from unihm.training.grounding_data import RELATION_NAMES, prepare
@@ -17,6 +17,7 @@ from unihm.training.grounding_task import GroundingTask, LossWeights, Noise, fig
 from unihm.training.listening import Listening, ListeningTask, encode_once
 from unihm.training.loop import EpochEnd, LoopConfig, fit
 from unihm.training.presets import choose
+from unihm.training.unified import one_thread
 from unihm.training.view import LICENCE
 
 _VALIDATION = 20  # every so many-th image chooses the weights that are kept
@@ -58,6 +59,13 @@ GROUNDING: Mapping[str, GroundingTraining] = {
             loop=LoopConfig(epochs=4, learning_rate=1e-3, warmup_steps=100, weight_decay=0.03, best="wrong")
         ),
     ),
+    # For weights that know others of these scenes already.
+    "further": GroundingTraining(
+        loop=LoopConfig(epochs=5, learning_rate=6e-4, warmup_steps=50, weight_decay=0.03, best="wrong"),
+        listening=Listening(
+            loop=LoopConfig(epochs=4, learning_rate=6e-4, warmup_steps=50, weight_decay=0.03, best="wrong")
+        ),
+    ),
     # The planner alone learns from a new workplace; everything else stays as it is.
     "finetune": GroundingTraining(
         loop=LoopConfig(epochs=10, learning_rate=3e-4, warmup_steps=10, weight_decay=0.03),
@@ -67,6 +75,7 @@ GROUNDING: Mapping[str, GroundingTraining] = {
 """Presets; the names of `planner.PRESETS`."""
 
 
+@one_thread()
 def train_grounding(
     data: str | Path,
     out: str | Path,
@@ -76,6 +85,7 @@ def train_grounding(
     resume: bool = False,
     finetune: str | Path | None = None,
     rgb_only: bool = False,
+    view: str | Path | None = None,
     stop_after: int | None = None,
 ) -> dict[str, Any]:
     """Train on made scenes.
@@ -88,6 +98,7 @@ def train_grounding(
         resume: Go on from the checkpoint in `out`.
         finetune: Weights to begin with.
         rgb_only: Without depth in the network (Table 4).
+        view: Weights of the view network, whose finds are then the proposals of most images.
         stop_after: Stop after so many steps in all and leave a checkpoint to resume from.
 
     Returns:
@@ -102,7 +113,7 @@ def train_grounding(
     if rgb_only:
         config = replace(config, network=replace(config.network, rgb_only=True))
     out, store = Path(out), SceneStore(data)
-    examples = prepare(data, out / "prepared", seed=seed)
+    examples = prepare(data, out / "prepared", seed=seed, view=view)
     reader = load_text_encoder()
     before: dict[str, Any] = {}
     with torch.random.fork_rng():
@@ -111,6 +122,8 @@ def train_grounding(
             network = PlannerNetwork(config.network)
         else:
             network, before = load_planner(finetune)
+            if rgb_only and not network.config.rgb_only:
+                network = without_depth(network)
             config = replace(config, network=network.config)
     held = range(0, len(examples), _VALIDATION) if len(examples) >= _VALIDATION else range(0)
     task = GroundingTask(
@@ -143,13 +156,13 @@ def train_grounding(
     if progress.epoch == config.loop.epochs:
         _listen(network, config.listening, task, out / "listening", resume, measured)
     found = figures(network, examples, reader, list(held)) if held else {}
-    options = (["--rgb-only"] if rgb_only else []) + (["--finetune", "WEIGHTS"] if finetune else [])
+    scenes, options = "--finetune" if finetune else "--data", ["--rgb-only"] if rgb_only else []
     card = {
         "licence": LICENCE,
         "preset": name,
         "training": asdict(config),
         "seed": seed,
-        "command": " ".join([f"unihm train planner --data DATA --preset {name} --seed {seed}", *options]),
+        "command": " ".join([f"unihm train planner {scenes} DATA --preset {name} --seed {seed}", *options]),
         "scenes": {"images": len(examples), "made_with": store.made_with},
         "nouns": sorted({*examples.names, *before.get("nouns", [])}),
         "finetuned_from": before.get("fingerprint"),

@@ -1,7 +1,7 @@
 """Made scenes as the planner's network learns from them: crops of proposals with what they are, and instructions.
 
-Proposals are the true masks of things, spoiled as a segmentation spoils them, and pieces and pairs of things, which are
-not whole. Everything is computed once and kept in files that are read in place, so that scenes may be more than memory
+Proposals are what the view network finds, or the true masks of things, spoiled as a segmentation spoils them, and pieces
+and pairs of things, which are not whole. Everything is computed once and kept in files that are read in place, so that scenes may be more than memory
 holds.
 """
 
@@ -22,9 +22,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from unihm.cliport.crops import CHANNELS, MEASURES, crop
+from unihm.cliport.cutting import cut
 from unihm.cliport.grounding import AMOUNTS, KINDS
 from unihm.cliport.network import PARTS
 from unihm.cliport.objectives import UNKNOWN
+from unihm.cliport.view_network import ViewNetwork, load_view_network
 from unihm.cliport.windows import SIZE, in_window
 from unihm.planning.amounts import read_distance, read_share
 from unihm.planning.goals import RELATIONS
@@ -35,11 +37,13 @@ from unihm.schema.storage import write_json
 from unihm.schema.task import TASKS
 
 _LEAST_PIXELS = 80  # of a thing that anyone would name, and of a proposal
+_FOUND = 0.6  # share of images whose proposals are those that the view network finds, where there is one
+_WHOLE = 0.5  # IoU from which such a proposal is a thing
 _SPOILED = 0.6  # share of masks that are not exactly right
 _PIECES = 0.5  # pieces or pairs for each thing
 _TOUCH = 3  # pixels between two things that a pair may be made of
 _PICK = 0.04  # share of a thing's cells, nearest to its middle, where it may be taken
-_VERSION = 3
+_VERSION = 4
 _MORE = 16  # further instructions about every image, without paths; a hundredth of a scene's cost
 RELATION_NAMES = tuple(RELATIONS)
 
@@ -99,13 +103,16 @@ class GroundingExamples:
         return len(self.nouns)
 
 
-def prepare(data: str | Path, folder: str | Path, *, seed: int = 0) -> GroundingExamples:
+def prepare(
+    data: str | Path, folder: str | Path, *, seed: int = 0, view: str | Path | None = None
+) -> GroundingExamples:
     """Proposals and instructions of all scenes of a store; what was prepared before is taken.
 
     Args:
         data: From `unihm data synthesize`.
         folder: Where the prepared files go.
         seed: Of the spoiling.
+        view: Weights of a trained view network, whose finds are the proposals of most images.
 
     Raises:
         ValueError: The store holds no scene, or a file is damaged.
@@ -117,7 +124,13 @@ def prepare(data: str | Path, folder: str | Path, *, seed: int = 0) -> Grounding
     digest = hashlib.sha256()
     for number in parts:
         digest.update(store.part(number).read_bytes())
-    wanted = {"data": digest.hexdigest()[:16], "seed": seed, "version": _VERSION}
+    seeing, card = (None, {}) if view is None else load_view_network(view)
+    wanted = {
+        "data": digest.hexdigest()[:16],
+        "seed": seed,
+        "view": card.get("fingerprint", ""),
+        "version": _VERSION,
+    }
     done = folder / "facts.json"
     if done.is_file() and json.loads(done.read_text(encoding="utf-8"))["prepared"] == wanted:
         return GroundingExamples(folder)
@@ -129,7 +142,7 @@ def prepare(data: str | Path, folder: str | Path, *, seed: int = 0) -> Grounding
     try:
         for number in tqdm(parts, desc="prepare", unit="part", disable=None, delay=2):
             for example in store.read(number):
-                _add(example, rng, seed, facts, files)
+                _add(example, seeing, rng, seed, facts, files)
     finally:
         for file in files.values():
             file.close()
@@ -139,17 +152,25 @@ def prepare(data: str | Path, folder: str | Path, *, seed: int = 0) -> Grounding
 
 
 def _add(
-    example: SceneExample, rng: np.random.Generator, seed: int, facts: dict[str, Any], files: dict[str, Any]
+    example: SceneExample,
+    seeing: ViewNetwork | None,
+    rng: np.random.Generator,
+    seed: int,
+    facts: dict[str, Any],
+    files: dict[str, Any],
 ) -> None:
     scene = example.scene
     T_world_camera = scene.camera.T_world_camera
     assert T_world_camera is not None
     valid = scene.depth > 0
-    masks, labels = proposals(example, rng)
+    points = scene.camera.unproject(scene.depth) @ T_world_camera[:3, :3].T + T_world_camera[:3, 3]
+    if seeing is not None and rng.random() < _FOUND:
+        masks, labels = found_proposals(example, seeing, points)
+    else:
+        masks, labels = proposals(example, rng)
     kept = [i for i, mask in enumerate(masks) if np.count_nonzero(mask & valid) >= _LEAST_PIXELS // 2]
     if not kept:
         return
-    points = scene.camera.unproject(scene.depth) @ T_world_camera[:3, :3].T + T_world_camera[:3, 3]
     shown = np.stack([masks[i] for i in kept])
     crops = crop(colour=scene.color, points_world=points, valid=valid, T_world_camera=T_world_camera, masks=shown)
     number = len(facts["nouns"])
@@ -208,6 +229,31 @@ def proposals(
         if np.count_nonzero(piece) >= _LEAST_PIXELS:
             masks.append(piece)
             labels.append((k, False))
+    return masks, labels
+
+
+def found_proposals(
+    example: SceneExample, seeing: ViewNetwork, points_world: Float[np.ndarray, "H W 3"]
+) -> tuple[list[Bool[np.ndarray, "H W"]], list[tuple[int, bool]]]:
+    """What the view network finds, with the same labels as of `proposals`; -1 also of what is no thing at all."""
+    T_world_camera = example.scene.camera.T_world_camera
+    assert T_world_camera is not None
+    found = cut(
+        seeing,
+        colour=example.scene.color,
+        points_world=points_world,
+        valid=example.scene.depth > 0,
+        T_world_camera=T_world_camera,
+    )
+    masks = [found.mask(i) for i in range(len(found))]
+    size = np.bincount(example.instances.ravel(), minlength=len(example.things) + 1)
+    labels = []
+    for mask in masks:
+        hit = np.bincount(example.instances[mask], minlength=len(size))
+        thing = int(hit[1:].argmax())
+        both, own = int(hit[thing + 1]), np.count_nonzero(mask)
+        whole = both > _WHOLE * (own + size[thing + 1] - both)
+        labels.append((thing if both > own / 2 else -1, bool(whole)))
     return masks, labels
 
 

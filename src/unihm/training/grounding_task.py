@@ -18,6 +18,9 @@ from unihm.generation.text_encoder import TextEncoder
 from unihm.training.grounding_data import AskedBatch, GroundingBatch, GroundingExamples, batch_of, said_about
 
 _NOUNS = 3  # drawn for each thing of a batch
+_CELLS_OF = 32  # crops of a batch whose cells are judged, and instructions; they are dear and soon learned
+# Crops are padded to a multiple of this: oneDNN prepares anew for every size, which takes as long as a batch itself.
+_MULTIPLE = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,17 +91,20 @@ class GroundingTask:
         self, network: PlannerNetwork, batch: GroundingBatch, rng: torch.Generator
     ) -> tuple[Tensor, Mapping[str, float]]:
         """The weighted sum of all losses."""
-        images = self._varied(batch.images, rng)
-        with half_where_fast(batch.images.device):
-            encoded = network.encode(images, batch.measures)
-            parts = network.parts(encoded).float()
-        single: dict[str, Any] = {name: _single(value) for name, value in vars(encoded).items()}
+        images, measures = self._varied(batch.images, rng), batch.measures
+        count = len(images)
+        filled = torch.arange(-(-count // _MULTIPLE) * _MULTIPLE) % count
+        with half_where_fast(images.device):
+            encoded = network.encode(images[filled], measures[filled])
+            judged = torch.randperm(count, generator=rng)[:_CELLS_OF]
+            parts = network.parts(encoded.take(judged)).float()
+        single: dict[str, Any] = {name: _single(value, count) for name, value in vars(encoded).items()}
         encoded = Encoded(**single)
         described = network.describe(encoded)
         losses = {
             "whole": wholeness_loss(described.whole, batch.whole),
             "kind": class_loss(described.kind, batch.kind),
-            "parts": parts_loss(parts, batch.parts),
+            "parts": parts_loss(parts, batch.parts[judged]),
         }
         nouns, fits = self._nouns(batch, rng)
         if len(nouns):
@@ -109,8 +115,9 @@ class GroundingTask:
             losses |= asked_losses(grounded, batch)
             one = (batch.target.sum(dim=1) == 1).nonzero().flatten()
             if len(one):
+                one = one[torch.randperm(len(one), generator=rng)[:_CELLS_OF]]
                 rows = batch.rows[one][batch.target[one]]
-                with half_where_fast(batch.images.device):
+                with half_where_fast(images.device):
                     pick = network.pick(encoded, rows, words[one], mask[one]).float()
                 losses["pick"] = pick_loss(pick, batch.picks[rows])
         total = torch.stack([getattr(self.weights, name) * value for name, value in losses.items()]).sum()
@@ -141,9 +148,9 @@ class GroundingTask:
         return sentence_vector(*self.reader(known)), fits
 
 
-def _single(value: Any) -> Any:
-    """In single precision, whatever autocast made of it."""
-    return [v.float() for v in value] if isinstance(value, list) else value.float()
+def _single(value: Any, count: int) -> Any:
+    """The first so many in single precision, whatever autocast made of them."""
+    return [v[:count].float() for v in value] if isinstance(value, list) else value[:count].float()
 
 
 def asked_losses(grounded: Grounded, batch: AskedBatch) -> dict[str, Tensor]:

@@ -42,7 +42,9 @@ def train_planner(
     start = None if finetune is None else Path(finetune)
     common = {"preset": preset, "seed": seed, "resume": resume, "rgb_only": rgb_only}
     view = train_view(data, out / "view", start=None if start is None else start / VIEW_FILE, **common)
-    words = train_grounding(data, out / "words", finetune=None if start is None else start / SHIPPED, **common)
+    words = train_grounding(
+        data, out / "words", finetune=None if start is None else start / SHIPPED, view=view["weights"], **common
+    )
     for result in (view, words):
         for file in (Path(result["weights"]), Path(result["weights"]).with_suffix(".json")):
             with atomic_path(out / file.name) as temporary:

@@ -19,10 +19,11 @@ from unihm.cliport.view_network import (
     ViewNetwork,
     half_where_fast,
     load_view_network,
+    without_depth,
 )
 from unihm.scene_data.store import SceneStore, read_scenes
 from unihm.schema.storage import write_json
-from unihm.schema.weights import assign, read_tensors
+from unihm.schema.weights import assign
 from unihm.training.loop import LoopConfig, fit
 from unihm.training.presets import choose
 from unihm.training.unified import one_thread
@@ -60,6 +61,12 @@ VIEW: Mapping[str, ViewTraining] = {
     "base": ViewTraining(
         loop=LoopConfig(
             epochs=9, learning_rate=2e-3, final_rate=0.01, warmup_steps=100, checkpoint_steps=100, best="missed"
+        ),
+    ),
+    # For weights that know others of these scenes already.
+    "further": ViewTraining(
+        loop=LoopConfig(
+            epochs=4, learning_rate=1e-3, final_rate=0.01, warmup_steps=50, checkpoint_steps=100, best="missed"
         ),
     ),
     # For a new workplace, from weights that know others.
@@ -161,8 +168,11 @@ def train_view(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = ViewNetwork(config.network)
+    before: dict[str, Any] = {}
     if start is not None:
-        assign(network, read_tensors(start)[0], start)
+        known, before = load_view_network(start)
+        less = config.network.rgb_only and not known.config.rgb_only
+        assign(network, (without_depth(known) if less else known).state_dict(), start)
     task = ViewTask(views, config)
     progress = fit(
         network, task.loss, task.batches, config.loop, out, steps_per_epoch=task.steps_per_epoch, resume=resume,
@@ -175,10 +185,11 @@ def train_view(
         "preset": name,
         "training": asdict(config),
         "seed": seed,
-        "command": " ".join(["unihm train planner --data DATA", *words]),
+        "command": " ".join([f"unihm train planner {'--data' if start is None else '--finetune'} DATA", *words]),
         "scenes": dict(store.made_with),
         "training_images": len(views.training),
         "held_out_images": len(views.held_out),
+        "finetuned_from": before.get("fingerprint"),
         "kept_epoch": progress.best_epoch or progress.epoch,
     }
     fingerprint = network.save(path, card)
