@@ -159,7 +159,7 @@ def test_a_card_for_other_inputs_is_refused(tmp_path):
         ({"tasks": ["juggle"]}, r"trained with tasks \['juggle'\]"),
         ({"config": {**card["config"], "legs": 4}}, "damaged: .*legs"),
         ({"config": {**card["config"], "widths": [8, 16, 32]}}, "does not fit the model: misshapen"),
-        ({"config": {**card["config"], "semantic": "clip"}}, "state where its weights are"),
+        ({"config": {**card["config"], "semantic": "clip"}}, "whose weights are missing"),
     ):
         path.with_suffix(".json").write_text(json.dumps(card | change))
         with pytest.raises(ValueError, match=message):

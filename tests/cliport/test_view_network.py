@@ -9,7 +9,14 @@ import pytest
 import torch
 
 from unihm.cliport.view_input import COLOUR_CHANNELS, VIEW_CHANNELS
-from unihm.cliport.view_network import VIEW_CLASSES, ViewConfig, ViewNetwork, half_where_fast, load_view_network, without_depth
+from unihm.cliport.view_network import (
+    VIEW_CLASSES,
+    ViewConfig,
+    ViewNetwork,
+    half_where_fast,
+    load_view_network,
+    without_depth,
+)
 
 SMALL = ViewConfig(widths=(8, 16, 24))
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
+from unihm.cliport.clip_resnet import CLIP, ClipResNet, copy_clip
+from unihm.cliport.crops import MEASURES
 from unihm.cliport.instances import PART, THING, Instances
 from unihm.perception.base import PERCEPTIONS
 from unihm.perception.cliport import Cliport
 from unihm.scene_data import read_scenes
+from unihm.training.grounding import train_grounding
 
 
 @pytest.fixture(scope="module")
@@ -25,14 +30,18 @@ def seeing(tiny_planner, scenes, monkeypatch):
     """The tiny planner with the true instances in place of the view network's, which has seen too little."""
     perception = PERCEPTIONS["cliport"](tiny_planner)
 
+    monkeypatch.setattr(perception, "cut", of_truth(scenes))
+    return perception
+
+
+def of_truth(scenes):
     def cut(scene, points_world, T_world_camera):
         (example,) = [e for e in scenes if e.scene is scene]
         labels = example.instances.astype(np.int64) - 1
         kinds = tuple(THING if thing.joint is None else PART for thing in example.things)
         return Instances(labels=labels, kinds=kinds, handles=example.handles)
 
-    monkeypatch.setattr(perception, "cut", cut)
-    return perception
+    return cut
 
 
 def fitting(perception: Cliport, monkeypatch, *numbers: int):
@@ -149,3 +158,38 @@ def test_the_whole_path_runs_on_what_the_view_network_finds(tiny_planner, scenes
             said.append(str(error))
     assert len(said) == len(scenes)
     assert not any("\n" in line for line in said)
+
+
+def test_a_planner_that_looks_from_above_is_trained_and_used(made_scenes, scenes, tiny_planner, tmp_path, monkeypatch):
+    result = train_grounding(made_scenes, tmp_path, preset="tiny", heightmap=True)
+    assert result["figures"] == {}  # too few images to keep some for validation
+    for file in tiny_planner.glob("view.*"):
+        shutil.copy(file, tmp_path)
+    perception = Cliport(tmp_path)
+    assert perception.network.config.view == "top"
+    found = of_truth(scenes)
+    monkeypatch.setattr(perception, "cut", found)
+    seen = perception.see(scenes[0].scene)
+    assert 0 < len(seen.encoded) == len(seen.found) <= len(scenes[0].things)
+    assert seen.encoded.measures[:, list(MEASURES).index("top")].tolist() == [1.0] * len(seen.found)
+    fitting(perception, monkeypatch, 0)
+    perceived = perception.perceive(scenes[0].scene, "Pick it up")
+    pixels = perceived.target_object.pixels
+    assert len(set(scenes[0].instances[pixels[:, 1], pixels[:, 0]])) == 1
+
+
+def test_a_planner_with_clip_finds_its_weights_beside_it(made_scenes, scenes, tiny_planner, tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    official = {f"visual.{name}": tensor for name, tensor in ClipResNet().state_dict().items()}
+    save_file({**official, "token_embedding.weight": torch.zeros(4, 4)}, tmp_path / "RN50.safetensors")
+    folder = tmp_path / "planner"
+    train_grounding(made_scenes, folder, preset="tiny", clip=tmp_path / "RN50.safetensors", stop_after=0)
+    for file in tiny_planner.glob("view.*"):
+        shutil.copy(file, folder)
+    with pytest.raises(ValueError, match=r"CLIP's ResNet-50, whose weights are missing"):
+        Cliport(folder)
+    copy_clip(tmp_path / "RN50.safetensors", folder / CLIP)
+    perception = Cliport(folder)
+    assert perception.network.config.semantic == "clip"
+    monkeypatch.setattr(perception, "cut", of_truth(scenes))
+    assert len(perception.see(scenes[0].scene).encoded) == len(scenes[0].things)

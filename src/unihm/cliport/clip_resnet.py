@@ -17,10 +17,14 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from unihm.schema.storage import atomic_path
 from unihm.schema.weights import assign
+
+CLIP = "clip.safetensors"
+"""Name of the file beside a planner's weights that were trained with it."""
 
 _BLOCKS = (3, 4, 6, 3)
 _WIDTH, _HEADS, _EMBEDDING = 64, 32, 1024
@@ -126,6 +130,13 @@ def load_clip(path: str | Path) -> ClipResNet:
     network = network.to_empty(device="cpu")
     assign(network, visual, path)
     return network
+
+
+def copy_clip(path: str | Path, copy: str | Path) -> None:
+    """What `load_clip` takes from a file, in a safetensors file that it takes as well."""
+    tensors = {_PREFIX + name: tensor for name, tensor in load_clip(path).state_dict().items()}
+    with atomic_path(Path(copy)) as temporary:
+        save_file(tensors, temporary)
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -40,6 +40,4 @@ def cut(
     found = instances(classes, OFFSET_CELLS * offsets, *valid.shape)
     size = np.bincount(found.labels[valid & (found.labels >= 0)], minlength=len(found))
     kept = [int(i) for i in np.argsort(-size, kind="stable") if size[i] >= _LEAST_PIXELS]
-    number = np.full(len(found) + 1, -1)
-    number[kept] = np.arange(len(kept))
-    return Instances(labels=number[found.labels], kinds=tuple(found.kinds[i] for i in kept), handles=found.handles)
+    return found.only(kept)

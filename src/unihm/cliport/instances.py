@@ -11,6 +11,7 @@ Letters: K = `view_network.VIEW_CLASSES`, h and w cells, H and W of the image.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +50,12 @@ class Instances:
     def mask(self, number: int) -> Bool[np.ndarray, "H W"]:
         """Pixels of an instance."""
         return self.labels == number
+
+    def only(self, kept: Sequence[int]) -> Instances:
+        """Some of them, in the given order."""
+        number = np.full(len(self) + 1, -1)
+        number[list(kept)] = np.arange(len(kept))
+        return Instances(labels=number[self.labels], kinds=tuple(self.kinds[i] for i in kept), handles=self.handles)
 
     def handle(self, number: int) -> Bool[np.ndarray, "H W"]:
         """Those of them that are its handle; none of a free thing."""

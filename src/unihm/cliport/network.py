@@ -60,6 +60,8 @@ class PlannerConfig:
     """Whether everything that needs depth is left out: the ablation of Table 4."""
     semantic: Literal["own", "clip"] = "own"
     """The semantic stream's encoder: a small one that is trained, or CLIP's frozen ResNet-50 from a local file."""
+    view: Literal["camera", "top"] = "camera"
+    """Where crops are taken from: the camera's image, or a top-down heightmap of it, as in CLIPort."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,7 +269,7 @@ def load_planner(
     except (TypeError, KeyError) as error:
         raise ValueError(f"Weights card of '{path}' is damaged: {error}.") from error
     if config.semantic == "clip" and clip is None:
-        raise ValueError(f"Planner '{path}' was trained with CLIP's ResNet-50; state where its weights are.")
+        raise ValueError(f"Planner '{path}' was trained with CLIP's ResNet-50, whose weights are missing.")
     network = PlannerNetwork(config, clip=None if clip is None else load_clip(clip))
     for name, own in network._interface().items():
         if name != "config" and card.get(name) != own:

@@ -167,6 +167,8 @@ def train_planner(
     preset: Literal["tiny", "base", "further", "finetune"] | None = None,
     weights: Path | None = None,
     rgb_only: bool = False,
+    clip: Path | None = None,
+    heightmap: bool = False,
     seed: int = 0,
     resume: bool = False,
     json: bool = False,
@@ -180,6 +182,8 @@ def train_planner(
         preset: Length of the training; default: base, or finetune with --finetune; further: --finetune on many scenes.
         weights: With --finetune, the folder of the planner to begin with; default: the shipped one.
         rgb_only: Without depth in the networks: the ablation of Table 4.
+        clip: Local file of CLIP's RN50, whose frozen encoder then is the semantic stream; a copy goes to OUT.
+        heightmap: Look at things from straight above, as CLIPort does, and not from the camera.
         seed: Seed of everything random.
         resume: Go on from the last checkpoints in OUT.
         json: Print the figures as JSON.
@@ -192,6 +196,8 @@ def train_planner(
         raise ValueError("Training the planner needs --data or --finetune, one of them.")
     if weights is not None and finetune is None:
         raise ValueError("--weights is the planner that --finetune begins with; it needs --finetune.")
+    if heightmap and finetune is not None:
+        raise ValueError("Whether a planner looks from above is settled with --data; --finetune keeps to it.")
     report(
         train(
             scenes,
@@ -201,6 +207,8 @@ def train_planner(
             resume=resume,
             rgb_only=rgb_only,
             finetune=None if finetune is None else weights or WEIGHTS,
+            clip=clip,
+            heightmap=heightmap,
         ),
         json,
     )

@@ -21,12 +21,13 @@ import torch
 from jaxtyping import Bool, Float
 
 from unihm.assets import WEIGHTS
+from unihm.cliport.clip_resnet import CLIP
 from unihm.cliport.color_names import color_shares
-from unihm.cliport.crops import crop
-from unihm.cliport.grounding import AMOUNTS, KINDS, Grounded, sentence_vector
 from unihm.cliport.cutting import cut
+from unihm.cliport.grounding import AMOUNTS, KINDS, Grounded, sentence_vector
 from unihm.cliport.instances import PART, Instances
 from unihm.cliport.network import Encoded, load_planner
+from unihm.cliport.picture import picture
 from unihm.cliport.view_network import load_view_network
 from unihm.generation.text_encoder import TextEncoder, load_text_encoder
 from unihm.geometry.point_cloud import voxel_indices
@@ -102,7 +103,8 @@ class Cliport:
 
         Args:
             weights: Folder with ``planner.safetensors`` and ``view.safetensors``, as `unihm train planner` leaves
-                them; None takes those that come with unihm.
+                them, and with ``clip.safetensors`` where the planner was trained with CLIP; None takes those that come
+                with unihm.
             reader: The frozen sentence encoder, where one is loaded already.
 
         Raises:
@@ -114,7 +116,8 @@ class Cliport:
                 "This version of unihm comes without weights for the perception 'cliport'; make them with 'unihm train "
                 "planner' and state their folder (--perception-weights, of evaluations --weights), or use 'tabletop'."
             )
-        self.network, self.card = load_planner(folder / PLANNER)
+        clip = folder / CLIP
+        self.network, self.card = load_planner(folder / PLANNER, clip=clip if clip.is_file() else None)
         self.view, _ = load_view_network(folder / VIEW)
         self.reader = reader or load_text_encoder()
         self.relations = self.network.config.relations
@@ -135,13 +138,17 @@ class Cliport:
         """All that an image shows, whatever the words will be; raises ValueError where there is no table or thing."""
         T_world_camera, points_world = world(scene, point)
         found = self.cut(scene, points_world, T_world_camera)
-        crops = crop(
+        looked_at = picture(
+            self.network.config.view,
             colour=scene.color,
             points_world=points_world,
             valid=scene.depth > 0,
             T_world_camera=T_world_camera,
-            masks=np.stack([found.mask(i) for i in range(len(found))]),
         )
+        masks = np.stack([looked_at.shown(found.mask(i)) for i in range(len(found))])
+        # From above, what stands under another thing is not seen.
+        seen = [i for i in range(len(found)) if (masks[i] & looked_at.valid).any()]
+        found, crops = found.only(seen), looked_at.crop(masks[seen])
         encoded = self.network.encode(torch.from_numpy(crops.images), torch.from_numpy(crops.measures))
         return Seen(scene=scene, T_world_camera=T_world_camera, points_world=points_world, found=found, encoded=encoded)
 
@@ -205,7 +212,7 @@ class Cliport:
         return [f"{_color(seen.scene, seen.found.mask(i))} {nouns[noun]}" for i, noun in enumerate(best)]
 
     def judged(self, seen: Seen, instruction: str, fits: torch.Tensor) -> torch.Tensor:
-        """The network's logits, less for what is not on the table or what plain words for colour, size and place rule out.
+        """The network's logits, less for what is elsewhere and what plain words for colour, size and place rule out.
 
         What red is and which is the tallest needs no learning, and holds on photographs as it does in made scenes.
         """

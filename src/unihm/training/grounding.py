@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from unihm.cliport.clip_resnet import load_clip
 from unihm.cliport.network import SHIPPED, PlannerConfig, PlannerNetwork, load_planner, without_depth
 from unihm.generation.text_encoder import load_text_encoder
 from unihm.scene_data.store import SceneStore
@@ -86,6 +87,8 @@ def train_grounding(
     finetune: str | Path | None = None,
     rgb_only: bool = False,
     view: str | Path | None = None,
+    clip: str | Path | None = None,
+    heightmap: bool = False,
     stop_after: int | None = None,
 ) -> dict[str, Any]:
     """Train on made scenes.
@@ -99,6 +102,8 @@ def train_grounding(
         finetune: Weights to begin with.
         rgb_only: Without depth in the network (Table 4).
         view: Weights of the view network, whose finds are then the proposals of most images.
+        clip: CLIP's RN50 in a local file, whose frozen encoder then is the semantic stream's.
+        heightmap: Whether crops are taken from top-down heightmaps instead of the camera's images.
         stop_after: Stop after so many steps in all and leave a checkpoint to resume from.
 
     Returns:
@@ -110,21 +115,29 @@ def train_grounding(
     name = preset if isinstance(preset, str) else "custom"
     config = choose(GROUNDING, preset) if isinstance(preset, str) else preset
     config = _with_loops(config, seed=seed)
-    if rgb_only:
-        config = replace(config, network=replace(config.network, rgb_only=True))
+    if finetune is None:
+        config = replace(
+            config,
+            network=replace(
+                config.network,
+                rgb_only=rgb_only or config.network.rgb_only,
+                semantic="own" if clip is None else "clip",
+                view="top" if heightmap else "camera",
+            ),
+        )
     out, store = Path(out), SceneStore(data)
-    examples = prepare(data, out / "prepared", seed=seed, view=view)
     reader = load_text_encoder()
     before: dict[str, Any] = {}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         if finetune is None:
-            network = PlannerNetwork(config.network)
+            network = PlannerNetwork(config.network, clip=None if clip is None else load_clip(clip))
         else:
-            network, before = load_planner(finetune)
+            network, before = load_planner(finetune, clip=clip)
             if rgb_only and not network.config.rgb_only:
                 network = without_depth(network)
             config = replace(config, network=network.config)
+    examples = prepare(data, out / "prepared", seed=seed, view=view, taken_from=config.network.view)
     held = range(0, len(examples), _VALIDATION) if len(examples) >= _VALIDATION else range(0)
     task = GroundingTask(
         examples=examples,
@@ -156,7 +169,9 @@ def train_grounding(
     if progress.epoch == config.loop.epochs:
         _listen(network, config.listening, task, out / "listening", resume, measured)
     found = figures(network, examples, reader, list(held)) if held else {}
-    scenes, options = "--finetune" if finetune else "--data", ["--rgb-only"] if rgb_only else []
+    scenes = "--finetune" if finetune else "--data"
+    flags = {"--rgb-only": rgb_only, "--clip RN50": clip is not None, "--heightmap": heightmap}
+    options = [flag for flag, given in flags.items() if given]
     card = {
         "licence": LICENCE,
         "preset": name,

@@ -1,8 +1,8 @@
 """Made scenes as the planner's network learns from them: crops of proposals with what they are, and instructions.
 
-Proposals are what the view network finds, or the true masks of things, spoiled as a segmentation spoils them, and pieces
-and pairs of things, which are not whole. Everything is computed once and kept in files that are read in place, so that scenes may be more than memory
-holds.
+Proposals are what the view network finds, or the true masks of things, spoiled as a segmentation spoils them, and
+pieces and pairs of things, which are not whole. Everything is computed once and kept in files that are read in place,
+so that scenes may be more than memory holds.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -21,11 +21,12 @@ from scipy.ndimage import binary_dilation, binary_erosion
 from torch import Tensor
 from tqdm import tqdm
 
-from unihm.cliport.crops import CHANNELS, MEASURES, crop
+from unihm.cliport.crops import CHANNELS, MEASURES
 from unihm.cliport.cutting import cut
 from unihm.cliport.grounding import AMOUNTS, KINDS
 from unihm.cliport.network import PARTS
 from unihm.cliport.objectives import UNKNOWN
+from unihm.cliport.picture import Picture, picture
 from unihm.cliport.view_network import ViewNetwork, load_view_network
 from unihm.cliport.windows import SIZE, in_window
 from unihm.planning.amounts import read_distance, read_share
@@ -43,7 +44,7 @@ _SPOILED = 0.6  # share of masks that are not exactly right
 _PIECES = 0.5  # pieces or pairs for each thing
 _TOUCH = 3  # pixels between two things that a pair may be made of
 _PICK = 0.04  # share of a thing's cells, nearest to its middle, where it may be taken
-_VERSION = 4
+_VERSION = 5
 _MORE = 16  # further instructions about every image, without paths; a hundredth of a scene's cost
 RELATION_NAMES = tuple(RELATIONS)
 
@@ -104,7 +105,12 @@ class GroundingExamples:
 
 
 def prepare(
-    data: str | Path, folder: str | Path, *, seed: int = 0, view: str | Path | None = None
+    data: str | Path,
+    folder: str | Path,
+    *,
+    seed: int = 0,
+    view: str | Path | None = None,
+    taken_from: Literal["camera", "top"] = "camera",
 ) -> GroundingExamples:
     """Proposals and instructions of all scenes of a store; what was prepared before is taken.
 
@@ -113,6 +119,7 @@ def prepare(
         folder: Where the prepared files go.
         seed: Of the spoiling.
         view: Weights of a trained view network, whose finds are the proposals of most images.
+        taken_from: What crops are of, see `PlannerConfig.view`.
 
     Raises:
         ValueError: The store holds no scene, or a file is damaged.
@@ -129,6 +136,7 @@ def prepare(
         "data": digest.hexdigest()[:16],
         "seed": seed,
         "view": card.get("fingerprint", ""),
+        "taken_from": taken_from,
         "version": _VERSION,
     }
     done = folder / "facts.json"
@@ -142,7 +150,7 @@ def prepare(
     try:
         for number in tqdm(parts, desc="prepare", unit="part", disable=None, delay=2):
             for example in store.read(number):
-                _add(example, seeing, rng, seed, facts, files)
+                _add(example, seeing, taken_from, rng, seed, facts, files)
     finally:
         for file in files.values():
             file.close()
@@ -154,6 +162,7 @@ def prepare(
 def _add(
     example: SceneExample,
     seeing: ViewNetwork | None,
+    taken_from: Literal["camera", "top"],
     rng: np.random.Generator,
     seed: int,
     facts: dict[str, Any],
@@ -168,11 +177,12 @@ def _add(
         masks, labels = found_proposals(example, seeing, points)
     else:
         masks, labels = proposals(example, rng)
-    kept = [i for i, mask in enumerate(masks) if np.count_nonzero(mask & valid) >= _LEAST_PIXELS // 2]
+    looked_at = picture(taken_from, colour=scene.color, points_world=points, valid=valid, T_world_camera=T_world_camera)
+    masks = [looked_at.shown(mask) for mask in masks]
+    kept = [i for i, mask in enumerate(masks) if np.count_nonzero(mask & looked_at.valid) >= _LEAST_PIXELS // 2]
     if not kept:
         return
-    shown = np.stack([masks[i] for i in kept])
-    crops = crop(colour=scene.color, points_world=points, valid=valid, T_world_camera=T_world_camera, masks=shown)
+    crops = looked_at.crop(np.stack([masks[i] for i in kept]))
     number = len(facts["nouns"])
     for row, i in enumerate(kept):
         thing, whole = labels[i]
@@ -180,7 +190,7 @@ def _add(
         facts["thing"].append(thing)
         facts["whole"].append(int(whole))
         facts["kind"].append(KINDS.index(_kind(example.things[thing])) if thing >= 0 else UNKNOWN)
-        files["parts"].write(_part_map(example, thing, crops.windows[row], points, valid).tobytes())
+        files["parts"].write(_part_map(example, looked_at, thing, crops.windows[row]).tobytes())
     files["images"].write(crops.images.tobytes())
     files["measures"].write(crops.measures.astype(np.float32).tobytes())
     facts["nouns"].append([nouns_of(thing) for thing in example.things])
@@ -284,14 +294,12 @@ def _kind(thing: Thing) -> str:
     return "free" if thing.joint is None else thing.family
 
 
-def _part_map(
-    example: SceneExample, thing: int, window: np.ndarray, points: np.ndarray, valid: np.ndarray
-) -> UInt8[np.ndarray, "s s"]:
+def _part_map(example: SceneExample, looked_at: Picture, thing: int, window: np.ndarray) -> UInt8[np.ndarray, "s s"]:
     """`PARTS` of every cell as seen from the proposal's own thing, and 128 more where it may be taken."""
     if thing < 0:
         return np.zeros((SIZE, SIZE), dtype=np.uint8)
-    mine = in_window(example.instances, window) == thing + 1
-    handle = in_window(example.handles, window) & mine
+    mine = in_window(looked_at.shown(example.instances), window) == thing + 1
+    handle = in_window(looked_at.shown(example.handles), window) & mine
     moves = example.things[thing].joint is not None
     parts = np.where(mine, PARTS.index("panel" if moves else "thing"), 0).astype(np.uint8)
     parts[handle] = PARTS.index("handle")
@@ -300,8 +308,8 @@ def _part_map(
     else:
         cloud = example.things[thing].points_world
         middle = (cloud.min(axis=0) + cloud.max(axis=0)) / 2
-        distance = np.linalg.norm(in_window(points, window) - middle, axis=-1)
-        own = mine & in_window(valid, window)
+        distance = np.linalg.norm(in_window(looked_at.points_world, window) - middle, axis=-1)
+        own = mine & in_window(looked_at.valid, window)
         pick = own & (distance <= np.quantile(distance[own], _PICK)) if own.any() else own
     return parts + 128 * pick.astype(np.uint8)
 

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from unihm.cliport.clip_resnet import CLIP, copy_clip
 from unihm.cliport.network import SHIPPED
 from unihm.schema.storage import atomic_path
 from unihm.training.grounding import train_grounding
@@ -23,6 +24,8 @@ def train_planner(
     resume: bool = False,
     rgb_only: bool = False,
     finetune: str | Path | None = None,
+    clip: str | Path | None = None,
+    heightmap: bool = False,
 ) -> dict[str, Any]:
     """Train both networks, one after the other.
 
@@ -34,6 +37,8 @@ def train_planner(
         resume: Go on from the checkpoints in `out`.
         rgb_only: Without depth in the networks (Table 4).
         finetune: Folder with both networks to begin with; None begins with random weights.
+        clip: CLIP's RN50 in a local file, for the semantic stream of the words' network; a copy is left in `out`.
+        heightmap: Whether the words' network looks at top-down heightmaps.
 
     Returns:
         For each network where its weights are, their fingerprint and its figures.
@@ -42,9 +47,19 @@ def train_planner(
     start = None if finetune is None else Path(finetune)
     common = {"preset": preset, "seed": seed, "resume": resume, "rgb_only": rgb_only}
     view = train_view(data, out / "view", start=None if start is None else start / VIEW_FILE, **common)
+    if clip is None and start is not None and (start / CLIP).is_file():
+        clip = start / CLIP
     words = train_grounding(
-        data, out / "words", finetune=None if start is None else start / SHIPPED, view=view["weights"], **common
+        data,
+        out / "words",
+        finetune=None if start is None else start / SHIPPED,
+        view=view["weights"],
+        clip=clip,
+        heightmap=heightmap,
+        **common,
     )
+    if clip is not None:
+        copy_clip(clip, out / CLIP)
     for result in (view, words):
         for file in (Path(result["weights"]), Path(result["weights"]).with_suffix(".json")):
             with atomic_path(out / file.name) as temporary:
