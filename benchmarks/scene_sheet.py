@@ -47,7 +47,7 @@ def main() -> None:
     rows = []
     for seed in range(options.seed, options.seed + options.count):
         start = time.perf_counter()
-        examples = draw_scenes(seed, options.style, views=options.views, held_out=options.held_out)
+        examples = draw_scenes(seed, options.style, views=options.views, held_out=options.held_out).examples
         seconds = time.perf_counter() - start
         print(f"{seed}: {seconds:.2f} s, {', '.join(thing.names[0] for thing in examples[0].things)}")
         rows += [picture(example) for example in examples]

@@ -20,7 +20,7 @@ SIZE = (320, 240)
 
 @cache
 def made(seed: int, style: str = "standard") -> list[SceneExample]:
-    return draw_scenes(seed, style, views=2, size=SIZE)
+    return draw_scenes(seed, style, views=2, size=SIZE).examples
 
 
 EXAMPLES = [(0, "standard", 0), (3, "standard", 1), (10, "standard", 0), (10, "standard", 1), (17, "shifted", 0)]
@@ -54,7 +54,7 @@ def test_the_seeds_hold_fixtures_and_free_objects():
 
 
 def test_the_same_seed_makes_the_same_bytes():
-    again = draw_scenes(3, views=2, size=SIZE)
+    again = draw_scenes(3, views=2, size=SIZE).examples
     for one, other in zip(made(3), again, strict=True):
         for name in ("color", "depth"):
             assert getattr(one.scene, name).tobytes() == getattr(other.scene, name).tobytes()

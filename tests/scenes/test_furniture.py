@@ -177,3 +177,21 @@ def test_held_out_nouns_occur_nowhere_else():
     for names, held_out, _ in WORDS.values():
         assert not set(held_out) & known
         assert not set(names) & known
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_points_on_furniture_lie_on_the_boards_of_its_model(seed):
+    furniture = standing(seed)
+    model, data = model_of(furniture)
+    for part in furniture.parts:
+        data.joint(f"{part.name}/joint").qpos = part.position0
+    mujoco.mj_forward(model, data)
+    points = furniture.surface_world
+    nearest = np.full(len(points), np.inf)
+    for geom in np.flatnonzero(model.geom_type == mujoco.mjtGeom.mjGEOM_BOX):
+        local = (points - data.geom_xpos[geom]) @ data.geom_xmat[geom].reshape(3, 3)
+        beyond = np.abs(local) - model.geom_size[geom]
+        nearest = np.minimum(nearest, np.abs(beyond.max(axis=1)))
+        # Each board has points on it.
+        assert (np.abs(beyond.max(axis=1)) < 1e-9).sum() >= 8
+    assert nearest.max() < 1e-9

@@ -64,7 +64,7 @@ class SceneMaking:
         """All views of one arrangement."""
         seed = np.random.SeedSequence([self.seed, number])
         for_scene, for_words = seed.spawn(2)
-        examples = draw_scenes(
+        drawn = draw_scenes(
             int(for_scene.generate_state(1)[0]),
             style=self.style,
             views=self.views,
@@ -75,7 +75,7 @@ class SceneMaking:
         )
         rng = np.random.default_rng(for_words)
         rows = []
-        for view, example in enumerate(examples):
+        for view, example in enumerate(drawn.examples):
             T_world_camera = example.scene.camera.T_world_camera
             assert T_world_camera is not None
             asked = askings(
@@ -84,6 +84,8 @@ class SceneMaking:
                 rng,
                 held_out_wording=self.wordings == "held-out",
                 count=self.askings,
+                surroundings_world=drawn.furniture_world,
+                table=drawn.table,
             )
             full = type(example)(**{**vars(example), "askings": asked})
             rows.append(row_of(full, f"{self.seed}-{number}-{view}"))

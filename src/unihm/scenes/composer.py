@@ -9,7 +9,7 @@ from pathlib import Path
 
 import mujoco
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
 from unihm.geometry.camera import Camera
 from unihm.geometry.pose import yaw_pose
@@ -37,6 +37,18 @@ _PLACES = 10  # that are tried for a fixture
 _GLOSS = (0.0, 0.0, 0.3, 0.8)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Drawn:
+    """One arrangement."""
+
+    examples: list[SceneExample]
+    """Its images, without instructions."""
+    table: TableTop
+    """What it stands on."""
+    furniture_world: Float[np.ndarray, "n 3"]
+    """Points on the furniture; none where there is none, m."""
+
+
 def draw_scene(
     seed: int,
     style: str = "standard",
@@ -47,7 +59,7 @@ def draw_scene(
     backend: str = "auto",
 ) -> SceneExample:
     """One scene from one camera; see `draw_scenes`."""
-    return draw_scenes(seed, style, views=1, held_out=held_out, meshes=meshes, size=size, backend=backend)[0]
+    return draw_scenes(seed, style, views=1, held_out=held_out, meshes=meshes, size=size, backend=backend).examples[0]
 
 
 def draw_scenes(
@@ -59,8 +71,8 @@ def draw_scenes(
     meshes: Path | None = None,
     size: tuple[int, int] = (640, 480),
     backend: str = "auto",
-) -> list[SceneExample]:
-    """The same things from several cameras; without instructions.
+) -> Drawn:
+    """The same things from several cameras.
 
     Args:
         seed: Everything follows from it.
@@ -79,8 +91,8 @@ def draw_scenes(
     order = _Order(seed=seed, style=style, views=views, held_out=held_out, meshes=meshes, size=size, backend=backend)
     rng = np.random.default_rng(seed)
     for _ in range(_ATTEMPTS):
-        if examples := _attempt(order, rng):
-            return examples
+        if (drawn := _attempt(order, rng)) is not None:
+            return drawn
     raise AssertionError(f"no camera sees the things of seed {seed}")
 
 
@@ -97,8 +109,8 @@ class _Order:
     backend: str
 
 
-def _attempt(order: _Order, rng: np.random.Generator) -> list[SceneExample]:
-    """The images of one arrangement; none where too few things of it can be seen."""
+def _attempt(order: _Order, rng: np.random.Generator) -> Drawn | None:
+    """One arrangement; None where too few things of it can be seen."""
     style = STYLES[order.style]
     azimuth = rng.uniform(-np.pi, np.pi)
     furniture = draw_furniture(rng) if rng.random() < style.fixture_share else None
@@ -109,7 +121,7 @@ def _attempt(order: _Order, rng: np.random.Generator) -> list[SceneExample]:
     placed = lay_out(objects, table, style, rng, (furniture.outline, *furniture.swept) if furniture else ())
     free = len(placed)
     if free < least:
-        return []
+        return None
     things = tuple(thing_of(one, rng) for one in placed)
     things += tuple(part_thing(furniture, k, POINTS, rng) for k in range(len(parts)) if furniture)
     spec = mujoco.MjSpec()
@@ -132,7 +144,7 @@ def _attempt(order: _Order, rng: np.random.Generator) -> list[SceneExample]:
     kept = np.flatnonzero(visible)
     strange = any(things[k].held_out for k in kept)
     if visible[:free].sum() < least or not visible[free:].all() or strange != order.held_out:
-        return []
+        return None
     for index in np.flatnonzero(~visible):
         scene.take_out(int(index))
     number = np.zeros(len(things) + 1, dtype=np.uint8)
@@ -142,10 +154,15 @@ def _attempt(order: _Order, rng: np.random.Generator) -> list[SceneExample]:
     shown = {int(index): placed[index] for index in np.flatnonzero(visible[:free])}
     prints = scene_prints(scene, table, shown, furniture, style, rng)
     with ModelRenderer(scene.model, seen[0][0], backend=order.backend, lamps=light.lamps, smooth=False) as renderer:
-        return [
+        examples = [
             _photographed(order, scene, renderer, camera, tuple(things[k] for k in kept), number, prints, light, rng)
             for camera, _ in seen
         ]
+    return Drawn(
+        examples=examples,
+        table=table,
+        furniture_world=furniture.surface_world if furniture else np.zeros((0, 3)),
+    )
 
 
 def _table(

@@ -26,6 +26,7 @@ _SHUT, _OPEN = 0.5, 0.15  # shares of parts that are shut and nearly open
 _GRIDS = ((1, 1), (2, 1), (2, 1), (3, 1), (1, 2))  # rows and columns of drawers
 _ROWS = {1: ((),), 2: (("top", "upper"), ("bottom", "lower")), 3: (("top", "upper"), ("middle",), ("bottom", "lower"))}
 _SIDES = (("left", "left-hand"), ("right", "right-hand"))
+_STEP = 0.01  # m between points on boards
 _SWEPT = 7  # positions of a joint whose footprints stay free
 
 WORDS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
@@ -120,6 +121,24 @@ class Furniture:
     def swept(self) -> tuple[Polygon, ...]:
         """Footprint of each part in all its positions."""
         return tuple(_swept(part) for part in self.parts)
+
+    @property
+    def surface_world(self) -> Float[np.ndarray, "n 3"]:
+        """Points all over its boards as they stand, those of the parts that move as well, m."""
+        points = []
+        for part in self.parts:
+            moved = part.T_world_handle @ np.linalg.inv(part.handle_at(np.array(0.0))) @ part.T_world_fixture
+            for T, boards in ((part.T_world_fixture, part.design.frame), (moved, part.design.panels)):
+                points += [_transformed(T, _covered(board)) for board in boards]
+        return np.concatenate(points)
+
+
+def _covered(board: Board) -> Float[np.ndarray, "n 3"]:
+    """Points on all faces of a board, closer than `_STEP`."""
+    low, high = np.array(board.low), np.array(board.high)
+    steps = [np.linspace(a, b, int(np.ceil((b - a) / _STEP)) + 1) for a, b in zip(low, high, strict=True)]
+    grid = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 3)
+    return grid[((grid == low) | (grid == high)).any(axis=1)]
 
 
 def draw_furniture(rng: np.random.Generator) -> Furniture:
