@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from unihm.contact_phases import contact_phase, release_frame
 from unihm.hands.hand import HandModel, list_hands, load_hand
 from unihm.refinement import CausalRefinement, RefinementConfig, refine, refinements
 from unihm.refinement.workspace import Workspace
 from unihm.schema.motion import HandMotion
-from unihm.simulation.solid_object import object_of_mesh
+from unihm.simulation.solid_object import SolidObject, object_of_mesh
 from unihm.simulation.tasks import run
 
 LIFT, FRAMES = 50, 70
@@ -136,18 +137,23 @@ def test_frames_are_in_order_and_all_there(case):
     assert json.loads(json.dumps(vars(report)))["mode"] == "joint"
 
 
-@pytest.mark.parametrize("name", ["allegro", "shadow"])
-def test_what_is_refined_holds_in_physics(name):
-    """MuJoCo is the judge: the relaxed hand that misses by 2 cm does not lift the box, the refined one does."""
-    hand = load_hand(name)
-    motion = _motion(hand, "box")
+def _solid_box() -> SolidObject:
+    """The box of `_cloud`."""
     half = np.array([0.03, 0.045, 0.06])
     corners = half * np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
     faces = np.array(
         [[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1], [2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4],
          [1, 5, 7], [1, 7, 3]]
     )  # fmt: skip
-    box = object_of_mesh(corners, faces, name="box", mass=0.3, convex="hull")
+    return object_of_mesh(corners, faces, name="box", mass=0.3, convex="hull")
+
+
+@pytest.mark.parametrize("name", ["allegro", "shadow"])
+def test_what_is_refined_holds_in_physics(name):
+    """MuJoCo is the judge: the relaxed hand that misses by 2 cm does not lift the box, the refined one does."""
+    hand = load_hand(name)
+    motion = _motion(hand, "box")
+    box = _solid_box()
     assert not run("grab", motion, object=box, criterion="light")[0].success
     refined = refine(motion, hand.description)[0]
     outcome, rollout = run("grab", refined, object=box, criterion="light")
@@ -159,6 +165,42 @@ def test_what_is_refined_holds_in_physics(name):
 def small():
     hand = load_hand("allegro")
     return hand, _motion(hand, "sphere")
+
+
+def _placing(hand: HandModel, kind: str) -> HandMotion:
+    """Up, 15 cm aside, and down again; the hand of the given motion stays on the object."""
+    motion = _motion(hand, kind)
+    T_object_palm = np.linalg.inv(motion.T_world_object[-1]) @ motion.T_world_palm[-1]
+    more = np.tile(motion.T_world_object[-1], (60, 1, 1))
+    s = np.clip(np.arange(60) / 40, 0, 1)
+    s = s * s * (3 - 2 * s)
+    more[:, 1, 3] += 0.15 * s
+    more[:, 2, 3] -= 0.1 * np.clip(2 * s - 1, 0, 1)
+    path = np.concatenate([motion.T_world_object, more])
+    return motion.replace(
+        qpos=np.concatenate([motion.qpos, np.tile(motion.qpos[-1], (60, 1))]),
+        T_world_palm=np.concatenate([motion.T_world_palm, more @ T_object_palm]),
+        T_world_object=path,
+        contact_phase=contact_phase(len(path), LIFT, release_frame=release_frame(path)),
+    )
+
+
+@pytest.mark.parametrize("name", _representative())
+def test_what_is_set_down_is_let_go_and_stays_in_physics(name):
+    hand = load_hand(name)
+    refined, report = refine(_placing(hand, "box"), hand.description)
+    goal = refined.T_world_object[-1]
+    assert goal[:3, 3] == pytest.approx([0, 0.15, 0.06], abs=1e-9)
+    assert refined.contact_phase[-1] == 0
+    assert refined.contact_phase.max() == 1
+    assert np.all(np.diff(report.frame_of) >= 0)
+    down = np.flatnonzero((refined.T_world_object == goal).all(axis=(1, 2)))
+    assert (np.diff(refined.contact_phase[down[0] :]) <= 1e-12).all()
+    lower, upper = hand.lower.numpy(), hand.upper.numpy()
+    assert (refined.qpos >= lower).all()
+    assert (refined.qpos <= upper).all()
+    outcome, _ = run("place", refined, object=_solid_box())
+    assert outcome.success, (outcome.reason, outcome.measures)
 
 
 def test_without_more_time_frames_are_kept(small):

@@ -67,8 +67,23 @@ def contact_frame(
     return min(int(touching[0]), lift) if len(touching) else lift
 
 
+def release_frame(T_world_object: Float[np.ndarray, "T 4 4"]) -> int:
+    """First frame from which the object stays as it is in the last one; the number of frames where nothing follows it.
+
+    Args:
+        T_world_object: A planned path, m; recorded ones tremble to the end.
+    """
+    moving = np.flatnonzero((T_world_object != T_world_object[-1]).any(axis=(1, 2)))
+    first = int(moving[-1]) + 1 if len(moving) else 0
+    return first if first < len(T_world_object) - 1 else len(T_world_object)
+
+
 def contact_phase(
-    num_frames: int, lift_frame: int, ramp_frames: int = 10, settle_frames: int = 3
+    num_frames: int,
+    lift_frame: int,
+    ramp_frames: int = 10,
+    settle_frames: int = 3,
+    release_frame: int | None = None,
 ) -> Float[np.ndarray, " T"]:
     """How much the hand holds the object: 0 while it approaches, 1 from shortly before the lift on.
 
@@ -78,10 +93,14 @@ def contact_phase(
         ramp_frames: Length of the rise, a cubic with zero slope at both ends; 10 frames are the third of a
             second in which people close their fingers.
         settle_frames: The phase is 1 this many frames before the lift, so that nothing is lifted half held.
+        release_frame: Where the object is set down: first frame in which it is let go; the phase falls to 0 as it rose.
     """
     if num_frames < 1 or ramp_frames < 1:
         raise ValueError(f"Expected at least one frame and a ramp of one, got {num_frames} and {ramp_frames}.")
-    return smoothstep(np.clip((np.arange(num_frames) - (lift_frame - settle_frames)) / ramp_frames + 1, 0, 1))
+    frames = np.arange(num_frames)
+    rise = np.clip((frames - (lift_frame - settle_frames)) / ramp_frames + 1, 0, 1)
+    fall = 1.0 if release_frame is None else np.clip(1 - (frames - release_frame) / ramp_frames, 0, 1)
+    return smoothstep(np.minimum(rise, fall))
 
 
 def _displacement(T_world_object: np.ndarray) -> Float[np.ndarray, " T"]:

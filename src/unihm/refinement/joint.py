@@ -1,4 +1,5 @@
-"""The whole segment at once: one grasp for the hold, a way to it, a squeeze, and the time that they need.
+"""The whole segment at once: one grasp for the hold, a way to it, a squeeze, and the time that they need; and where the
+object is set down, the same backwards.
 
 Beyond the paper, and each to be switched off: forces that hold the object go into `qpos_target` (`squeeze`), frames are
 stretched and paused (`timing`), and the hand keeps off the table and out of itself. In the hold the hand does not move
@@ -23,6 +24,7 @@ from unihm.refinement.timing import stretched_times
 
 _ALTERNATIVES = 4  # grasps whose ways are planned where those of better ones pierce the object
 _PIERCING = 2.0  # of the score, for each doubling and more of a millimetre that the way pierces (docs/lab_notes.md)
+_AWAY = 0.2  # m of the palm from where it let go
 _OFF = 3e-4  # m off the planes at which fingertips are shown
 _BLEND = 0.3  # s in which the resting object's pose passes into that of the path
 
@@ -72,7 +74,8 @@ def with_grasp(segment: Segment, grasp: Grasp, way: Approach | None = None, trie
         target = drawn = grasp.qpos
     shown = np.clip(way.qpos + way.phase[:, None] * (drawn - grasp.qpos), chain.lower, chain.upper)
     growing = max(round(config.squeeze_time * fps), 1) if config.squeeze else 0
-    carried = _from_rest(segment.T_rest, segment.T_world_object[way.arrive + 1 :], fps)
+    end = len(segment) if segment.release is None else max(segment.release, way.arrive + 1) + 1
+    carried = _from_rest(segment.T_rest, segment.T_world_object[way.arrive + 1 : end], fps)
     held = growing + len(carried)
     share = np.concatenate([np.arange(1, growing + 1) / max(growing, 1), np.ones(len(carried))])[:, None]
     m = len(way.qpos)
@@ -87,15 +90,45 @@ def with_grasp(segment: Segment, grasp: Grasp, way: Approach | None = None, trie
         T_world_object=np.concatenate([np.tile(segment.T_rest, (m + growing, 1, 1)), carried]),
         phase=np.concatenate([way.phase, np.ones(held)]),
         frame_of=np.concatenate(
-            [before, last + (way.arrive - last) * share[:growing, 0], np.arange(way.arrive + 1, len(segment))]
+            [before, last + (way.arrive - last) * share[:growing, 0], np.arange(way.arrive + 1, end)]
         ),
         grasp=grasp,
         tried=tried,
     )
+    if segment.release is not None:
+        refined = _let_go(refined, m + growing, len(segment) - 1)
     if config.timing:
         return _stretched(segment, refined)
     order = np.arange(len(refined.qpos))
     return _at(refined, np.interp(np.arange(len(segment)), refined.frame_of + 1e-9 * order, order))
+
+
+def _let_go(refined: Refined, count: int, last: int) -> Refined:
+    """What led to the grasp once more backwards, where the object has been set down: the squeeze ceases, the fingers
+    open, and the hand leaves as it came, until it is well away.
+
+    Args:
+        refined: Up to the end of the hold.
+        count: Frames at its beginning, of the approach and the growing squeeze.
+        last: Frame of the given motion that the end stands for.
+    """
+    way = np.linalg.norm(refined.T_object_palm[:count, :3, 3] - refined.T_object_palm[count - 1, :3, 3], axis=1)
+    away = np.flatnonzero((way >= _AWAY) & (refined.phase[:count] <= 0))
+    back = np.arange(int(away[-1]) if len(away) else 0, count)[::-1]
+    count = len(back)
+    goal = refined.T_world_object[-1]
+    frames = refined.frame_of[-1] + (last - refined.frame_of[-1]) * (np.arange(count) + 1) / count
+    return replace(
+        refined,
+        **{name: np.concatenate([value, value[back]]) for name, value in _beside_object(refined).items()},
+        T_world_object=np.concatenate([refined.T_world_object, np.tile(goal, (count, 1, 1))]),
+        frame_of=np.concatenate([refined.frame_of, frames]),
+    )
+
+
+def _beside_object(refined: Refined) -> dict[str, np.ndarray]:
+    """What does not depend on where the object is."""
+    return {name: getattr(refined, name) for name in ("T_object_palm", "qpos", "qpos_target", "phase")}
 
 
 def _drawn(segment: Segment, grasp: Grasp) -> Float[np.ndarray, " nq"]:

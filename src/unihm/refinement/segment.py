@@ -53,6 +53,10 @@ class Segment(Workspace):
         given = motion.contact_phase
         self.phase = contact_phase(len(motion), self.lift) if given is None else given.astype(np.float64)
         self.rest = max(self.lift - 1, 0)
+        held = np.flatnonzero(self.phase >= 1)
+        last = int(held[-1]) if len(held) else len(motion) - 1
+        self.release = last if last < len(motion) - 1 else None
+        """Frame after which the hand lets go of the object, where the phase falls again."""
         T = self.T_world_object[self.rest]
         self.table = float((self.points @ T[2, :3] + T[2, 3]).min())
 
