@@ -17,6 +17,7 @@ from unihm.cliport.instances import PART, THING, Instances
 from unihm.perception.base import PERCEPTIONS
 from unihm.perception.cliport import Cliport
 from unihm.scene_data import read_scenes
+from unihm.schema.task import TASKS
 from unihm.training.grounding import train_grounding
 
 
@@ -119,6 +120,32 @@ def test_words_that_fit_two_things_are_answered_with_both(seeing, scenes, monkey
     fitting(seeing, monkeypatch, 0, 1)
     with pytest.raises(ValueError, match=r"fit 2 things: the .* and the .*Say which"):
         seeing.perceive(scenes[0].scene, "Lift it")
+
+
+def test_of_what_is_asked_only_what_makes_sense_is_read(seeing, scenes, monkeypatch):
+    ground = seeing.network.ground
+    likely = {"task": {"open": 3.0, "place": 2.0, "grab": 1.9}, "relation": {"on": 3.0, "up": 2.0}}
+
+    def fixed(encoded, rows, words, mask):
+        found = ground(encoded, rows, words, mask)
+        target = torch.full_like(found.target, -6.0)
+        target[:, meant] = 4.0
+        changes = {"target": target}
+        for name, names in (("task", TASKS), ("relation", seeing.relations)):
+            changes[name] = torch.tensor([[likely[name].get(one, -5.0) for one in names]])
+        return type(found)(**{**vars(found), **changes})
+
+    monkeypatch.setattr(seeing.network, "ground", fixed)
+    example, meant = scenes[0], free_thing(scenes[0])
+    asked = seeing.perceive(example.scene, "Do it").asked
+    assert (asked.task, asked.relation) == ("place", "on")
+    assert asked.reference not in (-1, meant)
+    seen = seeing.see(example.scene)
+    words, mask = seeing.reader(["Do it"])
+    with torch.inference_mode():
+        grounded = seeing.network.ground(seen.encoded, torch.arange(len(seen.found))[None], words, mask)
+    asked = seeing._asked(grounded, meant, PART)
+    assert (asked.task, asked.relation, asked.reference) == ("open", "", -1)
 
 
 def test_a_pixel_overrides_the_words(seeing, scenes, monkeypatch):

@@ -39,7 +39,7 @@ from unihm.perception.tabletop import OTHER_POINTS, TARGET_POINTS, object_cloud,
 from unihm.perception.target import Appearance, describe, fitting
 from unihm.schema.asked import Asked
 from unihm.schema.scene import ObjectCloud, PerceivedScene, Scene
-from unihm.schema.task import TASKS
+from unihm.schema.task import BY_REFERENCE, GOES, TASKS
 
 PLANNER, VIEW = "planner.safetensors", "view.safetensors"
 _RULED_OUT = 1.5  # taken from the logits of things that plain words do not fit
@@ -56,7 +56,6 @@ _BAR_STEP, _BAR_RADIUS = 0.003, (0.004, 0.012)  # m
 
 MOVING: tuple[Literal["drawer", "door", "lid"], ...] = ("drawer", "door", "lid")
 """Kinds of moving parts."""
-_BY_REFERENCE = ("left of", "right of", "behind", "in front of", "next to", "on", "in")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -173,7 +172,7 @@ class Cliport:
             target = at_box(box, seen.found.labels)
         else:
             target = self._choose(seen, instruction, self.judged(seen, instruction, grounded.target[0]))
-        asked = self._asked(grounded, target)
+        asked = self._asked(grounded, target, seen.found.kinds[target])
         of_use = {target, asked.reference}
         objects = [self._object(seen, i, whole=i == target, near=i in of_use) for i in range(len(seen.found))]
         if seen.found.kinds[target] == PART:
@@ -245,13 +244,22 @@ class Cliport:
         )
         raise ValueError(f"{what}; I see: {', '.join(names)}.")
 
-    def _asked(self, grounded: Grounded, target: int) -> Asked:
-        relation = self.relations[int(grounded.relation[0].argmax())]
+    def _asked(self, grounded: Grounded, target: int, kind: str) -> Asked:
+        """The likeliest of what makes sense: parts that move open or shut, free things go where their task leads."""
+        tasks = dict(zip(TASKS, grounded.task[0].log_softmax(dim=0).tolist(), strict=True))
+        if kind == PART:
+            task, relation = max(("pull", "push", "open", "close"), key=lambda name: tasks[name]), ""
+        else:
+            relations = dict(zip(self.relations, grounded.relation[0].log_softmax(dim=0).tolist(), strict=True))
+            task, relation = max(
+                ((task, relation) for task in GOES for relation in GOES[task] if relation in relations),
+                key=lambda pair: tasks[pair[0]] + relations[pair[1]],
+            )
         others = grounded.reference[0].clone()
         others[target] = -torch.inf
-        refers = relation in _BY_REFERENCE and len(others) > 1
+        refers = relation in BY_REFERENCE and len(others) > 1
         return Asked(
-            task=TASKS[int(grounded.task[0].argmax())],
+            task=task,
             relation=relation,
             reference=int(others.argmax()) if refers else -1,
             how_far=AMOUNTS[int(grounded.amount[0].argmax())],
@@ -280,7 +288,9 @@ class Cliport:
         )
         completed, normals = _bar(points[handle], T_world_handle)
         cloud = replace(_seen(seen, handle), completed_points_world=completed, completed_normals_world=normals)
-        return cloud, replace(asked, joint=joint, T_world_handle=T_world_handle)
+        opens = asked.task in ("pull", "open")
+        task = ("pull" if opens else "push") if joint.kind == "slide" else ("open" if opens else "close")
+        return cloud, replace(asked, task=task, joint=joint, T_world_handle=T_world_handle)
 
 
 def _seen(seen: Seen, mask: Bool[np.ndarray, "H W"]) -> ObjectCloud:

@@ -20,7 +20,7 @@ from unihm.planning.path_clearance import MARGIN, clearance, raised
 from unihm.planning.wording import direction_vector
 from unihm.registry import unknown_name
 from unihm.schema.joint import Joint
-from unihm.schema.task import TASKS
+from unihm.schema.task import DIRECTIONS, GOES, TASKS
 
 RELATIONS: Mapping[str, str] = {
     "": "the task says it all: up for grab, away for push, toward for pull; place only turns",
@@ -39,18 +39,9 @@ RELATIONS: Mapping[str, str] = {
 }
 """Relation -> what it means."""
 
-DIRECTIONS = ("up", "left", "right", "away", "toward")
-"""Relations without a reference."""
-
 GAP = 0.05  # m free between two footprints where nothing is said
 _SIDES = {"left of": "left", "right of": "right", "behind": "away", "in front of": "toward"}
 _IMPLIED = {"grab": "up", "push": "away", "pull": "toward"}
-_GOES = {
-    "grab": DIRECTIONS[:1],
-    "place": tuple(relation for relation in RELATIONS if relation != "up"),
-    "push": DIRECTIONS[1:],
-    "pull": DIRECTIONS[1:],
-}
 _REACH = 1.5 * LONGEST  # m, as for the planner of verbs
 _PERCENTILES = (1.0, 99.0)
 _UNDER = 10  # points of a reference below an object that say how high it stands there
@@ -85,15 +76,15 @@ def goal_pose(
     Raises:
         ValueError: The words do not go together, the goal is out of reach, or the object does not fit in.
     """
-    if task not in _GOES:
-        raise ValueError(f"Task '{task}' has no goal pose; expected one of {', '.join(_GOES)}.")
+    if task not in GOES:
+        raise ValueError(f"Task '{task}' has no goal pose; expected one of {', '.join(GOES)}.")
     if relation not in RELATIONS:
         raise unknown_name("Relation", relation, RELATIONS)
     if amount is not None and not 0 < amount <= LONGEST:
         raise ValueError(f"The distance is {amount} m; expected more than 0 and at most {LONGEST:g} m.")
     relation = relation or _IMPLIED.get(task, "")
-    if relation not in _GOES[task]:
-        raise ValueError(f"Task '{task}' does not go '{relation}'; expected one of {', '.join(_GOES[task])}.")
+    if relation not in GOES[task]:
+        raise ValueError(f"Task '{task}' does not go '{relation}'; expected one of {', '.join(GOES[task])}.")
     centre = _centre(points_world)
     T_turn = _turned_about(centre, turn)
     points = _moved(T_turn, points_world)

@@ -8,11 +8,12 @@ from scipy.spatial import KDTree
 
 from unihm.geometry.point_cloud import main_parts, voxel_indices
 from unihm.planning.amounts import DISTANCES, SHARES, read_angle, read_distance
-from unihm.planning.goals import DIRECTIONS, goal_pose, task_path
+from unihm.planning.goals import goal_pose, task_path
 from unihm.planning.pace import HUMAN, Pace
 from unihm.schema.asked import Asked
 from unihm.schema.plan import Plan
 from unihm.schema.scene import ObjectCloud, PerceivedScene
+from unihm.schema.task import DIRECTIONS
 
 _ABOVE_TABLE = 0.012  # m; the table itself is no obstacle
 _AWAY = 0.03  # m from the object's own points, within which what belongs to no thing may be the object's smear

@@ -8,14 +8,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from unihm.planning.amounts import DISTANCES, OPENED, SHARES
-from unihm.planning.goals import DIRECTIONS
 from unihm.planning.wording import direction_vector
 from unihm.scenes import asking_forms as forms
 from unihm.scenes.asked_amounts import angle_words, distance_words
 from unihm.scenes.drawing import one_of
 from unihm.scenes.records import Thing
 from unihm.schema.joint import Joint
-from unihm.schema.task import FAMILY, TASKS
+from unihm.schema.task import DIRECTIONS, FAMILY, TASKS
 
 SIMPLE = {"pull": "draw", "push": "shut", "open": "open", "close": "close"}
 """Task -> key of the clauses that ask for it of a part that moves, without an amount."""
