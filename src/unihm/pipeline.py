@@ -35,6 +35,7 @@ from unihm.tokenizer.tokenizer import Tokenizer, load_tokenizer
 
 if TYPE_CHECKING:
     from unihm.simulation.perceived import Perceived
+    from unihm.simulation.perceived_part import PerceivedPart
 
 OPPOSING = -0.5
 """Two contact normals oppose when their cosine lies below this (120 degrees apart or more)."""
@@ -136,11 +137,6 @@ class Pipeline:
         if trying is not None and trying.wanted:
             from unihm.simulation.choice import perceived_of_scene
 
-            if perceived.asked is not None and perceived.asked.joint is not None:
-                raise ValueError(
-                    "Candidates are simulated on free objects, not yet on drawers, doors and lids of an image; leave "
-                    "--simulate and --candidates out."
-                )
             with watch("close_shape"):
                 thing = perceived_of_scene(scene, perceived)
         result = self.follow(
@@ -159,7 +155,7 @@ class Pipeline:
         temperature: float | None = None,
         seed: int = 0,
         trying: Trying | None = None,
-        thing: Perceived | None = None,
+        thing: Perceived | PerceivedPart | None = None,
         watch: Stopwatch | None = None,
     ) -> PipelineResult:
         """Tokens, motion and refinement for a plan that is already made (Eq. 9).
@@ -171,7 +167,7 @@ class Pipeline:
             temperature: Of the token sampling; None is the generator's default.
             seed: Of the token sampling; of candidate i it is ``seed + i``.
             trying: Candidates that are simulated.
-            thing: The object that they are simulated on; by default the plan's cloud, closed.
+            thing: The object, or part that moves, that they are simulated on; by default the plan's cloud, closed.
             watch: Takes the times.
 
         Raises:
@@ -191,7 +187,7 @@ class Pipeline:
         report: dict[str, Any] = {}
         if thing is not None and trying.wanted:
             from unihm.simulation.candidates import candidates
-            from unihm.simulation.choice import JUDGED_BY, choose
+            from unihm.simulation.choice import choose, judged_by
 
             with watch("simulate"):
                 if samples:
@@ -202,7 +198,7 @@ class Pipeline:
                 best, report["simulation"] = choose(
                     motions,
                     thing,
-                    JUDGED_BY[plan.task],
+                    judged_by(plan.task, thing),
                     families=len(motions) if samples else len(refined),
                     criterion=trying.criterion,
                     hand=hand.description,

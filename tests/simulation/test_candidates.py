@@ -172,7 +172,7 @@ def test_nothing_of_the_true_object_reaches_the_choice(monkeypatch, true_box, pe
         "motions", "perceived", "task", "families", "criterion", "friction", "table_height", "hand", "workers",
         "progress",
     }  # fmt: skip
-    assert parameters["perceived"].annotation == "Perceived"
+    assert parameters["perceived"].annotation == "Perceived | PerceivedPart"
     with pytest.raises(Exception, match="perceived"):
         best_of([box_grab()], true_box, "grab")
 

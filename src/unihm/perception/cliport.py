@@ -290,7 +290,9 @@ class Cliport:
         cloud = replace(_seen(seen, handle), completed_points_world=completed, completed_normals_world=normals)
         opens = asked.task in ("pull", "open")
         task = ("pull" if opens else "push") if joint.kind == "slide" else ("open" if opens else "close")
-        return cloud, replace(asked, task=task, joint=joint, T_world_handle=T_world_handle)
+        board = points[panel]
+        board = board[voxel_indices(board, _BAR_STEP)]
+        return cloud, replace(asked, task=task, joint=joint, T_world_handle=T_world_handle, panel_world=board)
 
 
 def _seen(seen: Seen, mask: Bool[np.ndarray, "H W"]) -> ObjectCloud:

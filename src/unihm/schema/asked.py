@@ -26,5 +26,7 @@ class Asked:
     """Of a moving part: how it hangs on its fixture."""
     T_world_handle: Float[np.ndarray, "4 4"] | None = None
     """Of a moving part: its handle now, in the middle of the bar, x away from the panel, y along the bar."""
+    panel_world: Float[np.ndarray, "n 3"] | None = None
+    """Of a moving part: points seen of what its handle is on, m."""
     names: tuple[str, ...] = ()
     """What each object looks like, in words; for pictures and questions."""

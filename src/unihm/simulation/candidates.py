@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -22,6 +23,7 @@ from unihm.processes import spread
 from unihm.schema.motion import HandMotion
 from unihm.simulation import constants
 from unihm.simulation.perceived import Perceived
+from unihm.simulation.perceived_part import PerceivedPart
 from unihm.simulation.tasks.base import Outcome, run
 
 WORLDS = ((1.0, 1.0), (2.0, 1.0), (1.0, 0.625))
@@ -96,7 +98,7 @@ def candidates(
 
 def best_of(
     motions: Sequence[HandMotion],
-    perceived: Perceived,
+    perceived: Perceived | PerceivedPart,
     task: str,
     *,
     families: int | None = None,
@@ -112,12 +114,12 @@ def best_of(
     Args:
         motions: Candidates; what a motion itself carries of the object (its cloud) is not looked at, and its object
             path only as movement.
-        perceived: What is known of the object.
-        task: Key of `TASKS`; of those that handle an object.
+        perceived: What is known of the object, or of the drawer, door or lid.
+        task: Key of `TASKS`.
         families: See `most_robust`.
         criterion: See the task.
         friction: Sliding friction that is assumed.
-        table_height: m; by default the perceived object's lowest point.
+        table_height: m; by default the perceived object's lowest point, of parts 0.
         hand: The motions' hand; by default the one that they name.
         workers: Processes; the result does not depend on it.
         progress: Told how many are done, whenever one is.
@@ -169,7 +171,7 @@ def most_robust(attempts: Sequence[Attempt], families: int | None = None) -> int
 
 def _attempt(
     motion: HandMotion,
-    perceived: Perceived,
+    perceived: Perceived | PerceivedPart,
     task: str,
     criterion: str,
     friction: float,
@@ -181,17 +183,24 @@ def _attempt(
         outcome, _ = run(
             task,
             motion,
-            object=replace(perceived.object, mass=mass_factor * perceived.object.mass),
-            T_world_object=perceived.T_world_object,
+            **_heavier(perceived, mass_factor),
             criterion=criterion,
             friction=friction_factor * friction,
-            table_height=table_height,
+            table_height=0.0 if table_height is None and isinstance(perceived, PerceivedPart) else table_height,
             hand=hand,
         )
         outcomes.append(outcome)
         if not outcomes[0].success:
             break
     return Attempt(outcome=outcomes[0], held=sum(outcome.success for outcome in outcomes) / len(WORLDS))
+
+
+def _heavier(perceived: Perceived | PerceivedPart, factor: float) -> dict[str, Any]:
+    """What stands in the world."""
+    if isinstance(perceived, PerceivedPart):
+        return {"fixture": replace(perceived, heaviness=factor)}
+    solid = replace(perceived.object, mass=factor * perceived.object.mass)
+    return {"object": solid, "T_world_object": perceived.T_world_object}
 
 
 def _varied(motion: HandMotion, hand: HandDescription, sigma: CandidateSigma, seed: int, number: int) -> HandMotion:

@@ -14,16 +14,21 @@ from unihm.schema.scene import PerceivedScene, Scene
 from unihm.simulation.candidates import WORLDS, Attempt, best_of
 from unihm.simulation.guessed_shape import DepthView
 from unihm.simulation.perceived import Perceived, perceived_of_cloud, perceived_of_view
+from unihm.simulation.perceived_part import PerceivedPart, perceived_part
 from unihm.simulation.tasks.base import TASKS
 from unihm.simulation.tasks.setting import Setting
 
-JUDGED_BY = {"grab": "grab", "place": "place", "push": "slide", "pull": "slide"}
-"""What a plan asks of a free object (`schema.plan.Plan.task`), to the task of the simulation that judges it."""
+_OF_FREE = {"grab": "grab", "place": "place", "push": "slide", "pull": "slide"}
+
+
+def judged_by(task: str, perceived: Perceived | PerceivedPart) -> str:
+    """Task of the simulation that judges what a plan asks for (`schema.plan.Plan.task`)."""
+    return task if isinstance(perceived, PerceivedPart) else _OF_FREE[task]
 
 
 def choose(
     motions: Sequence[HandMotion],
-    perceived: Perceived,
+    perceived: Perceived | PerceivedPart,
     task: str,
     *,
     families: int | None = None,
@@ -65,8 +70,7 @@ def choose(
     facts = {
         "task": task,
         "criterion": criterion,
-        "object": " ".join(perceived.object.repairs),
-        "mass_kg": round(perceived.object.mass, 4),
+        **_assumed(perceived),
         "candidates": len(attempts),
         "chosen": best,
         "why": why(best, attempts),
@@ -85,6 +89,12 @@ def choose(
         ],
     }
     return best, facts
+
+
+def _assumed(perceived: Perceived | PerceivedPart) -> dict[str, Any]:
+    if isinstance(perceived, PerceivedPart):
+        return {"object": f"A {perceived.kind} whose mass and friction are assumed.", "mass_kg": perceived.design.mass}
+    return {"object": " ".join(perceived.object.repairs), "mass_kg": round(perceived.object.mass, 4)}
 
 
 def check_choice(motion: HandMotion, perceived: Perceived, task: str, criterion: str) -> None:
@@ -112,12 +122,19 @@ def why(best: int, attempts: Sequence[Attempt]) -> str:
     )
 
 
-def perceived_of_scene(scene: Scene, perceived: PerceivedScene) -> Perceived:
-    """The object that is meant in a real image, closed to a mirrored shape; the table is at z = 0.
+def perceived_of_scene(scene: Scene, perceived: PerceivedScene) -> Perceived | PerceivedPart:
+    """What is meant in a real image: an object, closed to a mirrored shape, or a part that moves; z = 0 is the table.
 
     Raises:
         ValueError: Too little of it is seen.
     """
+    asked = perceived.asked
+    if asked is not None and asked.joint is not None:
+        assert asked.T_world_handle is not None
+        assert asked.panel_world is not None
+        return perceived_part(
+            asked.joint, asked.T_world_handle, asked.panel_world, perceived.target_object.points_world
+        )
     mask = np.zeros(scene.depth.shape, dtype=bool)
     u, v = perceived.target_object.pixels.T
     mask[v, u] = True
