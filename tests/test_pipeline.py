@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from unihm.assets import scene_folder
 from unihm.cli import main
+from unihm.geometry.pose import yaw_pose
 from unihm.hands.hand import load_hand
 from unihm.perception.scene_files import load_scene
 from unihm.pipeline import InitialPose, Pipeline, Trying, contact_at
+from unihm.planning.goals import task_path
+from unihm.planning.pace import HUMAN
 from unihm.planning.pregrasp import pregrasp
+from unihm.scenes.furniture import handle_surface, joint_of
 from unihm.schema.motion import HandMotion, MotionTokens
+from unihm.schema.plan import Plan
+from unihm.simulation.fixtures import Door, Drawer, Lid
+from unihm.simulation.tasks import run
 
 INSTRUCTION = "Lift the yellow bottle."
 
@@ -155,3 +163,49 @@ def test_demo_writes_what_it_promises(tmp_path, capsys):
     page = (tmp_path / "demo" / "motion.html").read_text(encoding="utf-8")
     assert "<html" in page.lower()
     assert json.loads((tmp_path / "demo" / "report.json").read_text())["hand"] == "shadow"
+
+
+@pytest.mark.parametrize(
+    ("task", "fixture"),
+    [
+        ("pull", Drawer()),
+        ("push", Drawer(position0=0.13)),
+        ("open", Door()),
+        ("close", Door(position0=1.5)),
+        ("open", Lid()),
+        ("close", Lid(position0=1.5)),
+    ],
+)
+def test_what_a_handle_is_on_is_moved_in_physics(pipeline, task, fixture, tmp_path):
+    """The generator has only seen objects being lifted; refinement knows the bar and the plane behind it."""
+    standing = replace(fixture, T_world_fixture=yaw_pose(-np.pi / 2, (0.0, 0.1)))
+    joint, T = joint_of(standing), standing.T_world_handle
+    surface, normals = handle_surface(standing, 1024, np.random.default_rng(0))
+    points = surface @ T[:3, :3].T + T[:3, 3]
+    path, rest = task_path(task, T, points, (joint, None), np.zeros((0, 3)), HUMAN)
+    T_world_object = np.eye(4)
+    T_world_object[:3, 3] = centre = (points.min(axis=0) + points.max(axis=0)) / 2
+    outward = T[:3, 0]
+    T_world_camera = np.eye(4)
+    T_world_camera[:3, :3] = np.column_stack([[1, 0, 0], [0, -0.5, -0.866], [0, 0.866, -0.5]])
+    T_world_camera[:3, 3] = [0, -0.8, 0.5]
+    plan = Plan(
+        instruction=f"{task} it",
+        task=task,
+        fps=HUMAN.fps,
+        T_world_object=path @ np.linalg.inv(path[0]) @ T_world_object,
+        object_points=points - centre,
+        object_normals=normals @ T[:3, :3].T,
+        rest_frames=rest,
+        T_world_camera=T_world_camera,
+        panel_object=np.append(outward, (T[:3, 3] - centre) @ outward - standing.handle_distance),
+    )
+    hand = load_hand("shadow")
+    start = InitialPose(T_world_palm=pregrasp(plan), qpos=hand.rest_qpos.numpy().copy())
+    motion = pipeline.follow(plan, hand, start).motion
+    outcome, _ = run(task, motion, fixture=standing)
+    assert outcome.success, (outcome.reason, outcome.measures)
+    for record in (plan, motion):
+        record.save(tmp_path / "record.npz")
+        again = type(record).load(tmp_path / "record.npz")
+        assert again.panel_object == pytest.approx(plan.panel_object)

@@ -248,6 +248,7 @@ class Pipeline:
                 T_world_object=plan.T_world_object,
                 object_points=plan.object_points,
                 object_normals=plan.object_normals,
+                panel_object=plan.panel_object,
                 contact_phase=contact_phase(
                     len(plan),
                     plan.rest_frames,

@@ -39,6 +39,7 @@ class Grounded:
         centre = (points.min(axis=0) + points.max(axis=0)) / 2
         T_world_object = np.eye(4)
         T_world_object[:3, 3] = centre
+        panel = None
         if asked.joint is not None:
             assert asked.T_world_handle is not None
             how_far = joint_amount(asked, instruction)
@@ -46,6 +47,9 @@ class Grounded:
                 _joint_task(asked), asked.T_world_handle, points, (asked.joint, how_far), np.zeros((0, 3)), self.pace
             )
             path = handle @ np.linalg.inv(handle[0]) @ T_world_object
+            if asked.panel_world is not None and len(asked.panel_world):
+                outward = asked.T_world_handle[:3, 0]
+                panel = np.append(outward, np.median((asked.panel_world - centre) @ outward))
         else:
             reference = None if asked.reference < 0 else _cloud(perceived.objects[asked.reference])
             turn = read_angle(instruction) or 0.0
@@ -70,6 +74,7 @@ class Grounded:
             object_points=points - centre,
             object_normals=thing.completed_normals_world,
             rest_frames=rest,
+            panel_object=panel,
             T_world_camera=perceived.T_world_camera,
         )
 

@@ -128,7 +128,7 @@ def _measured(
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Mean distance of fingertips within reach from the surface, and mean depth of the deepest sphere, mm, by phase."""
     T = refined.T_world_object
-    scene = segment.scene(refined.T_object_palm, refined.qpos, T[:, 2, :3], T[:, 2, 3] - segment.table)
+    scene = segment.scene(refined.T_object_palm, refined.qpos, *segment.floor(T))
     scene.gate[:] = 1.0
     terms = segment.terms(clearance=0.0, table=0.0, apart=0.0)
     gap = np.zeros((len(refined.qpos), segment.body.tips))

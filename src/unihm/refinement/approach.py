@@ -210,12 +210,12 @@ def _above_table(segment: Segment, P: np.ndarray, start: int) -> Float[np.ndarra
         for t in range(start + 1):
             while risen[t] < _HIGHEST and segment.energy(scene, t, zero, terms) > _HARMLESS:
                 risen[t] += _RISE
-                scene.t[t] += _RISE * segment.up
+                scene.t[t] += _RISE * segment.off_floor
     if not risen.any():
         return P
     risen = gaussian_filter1d(maximum_filter1d(risen, 5, mode="nearest"), 1.5, mode="nearest")
     raised = P.copy()
-    raised[: start + 1, :3, 3] += risen[: start + 1, None] * segment.up
+    raised[: start + 1, :3, 3] += risen[: start + 1, None] * segment.off_floor
     return raised
 
 
@@ -233,7 +233,8 @@ def _before(segment: Segment, grasp: Grasp, q_open: np.ndarray, P_start: np.ndar
     T = grasp.T_object_palm
     out = T[:3, 3] - grasp.places.mean(axis=0)
     out /= max(np.linalg.norm(out), 1e-9)
-    towards = [out, -T[:3, 0], -T[:3, 2], out + segment.up, -T[:3, 0] - T[:3, 2], segment.up, P_start[:3, 3] - T[:3, 3]]
+    off = segment.off_floor
+    towards = [out, -T[:3, 0], -T[:3, 2], out + off, -T[:3, 0] - T[:3, 2], off, P_start[:3, 3] - T[:3, 3]]
     steps = _RETREAT * np.linspace(0.25, 1, 4)
     best, least = T, np.inf
     for direction in towards:

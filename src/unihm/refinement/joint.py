@@ -157,7 +157,7 @@ def _from_rest(T_rest: np.ndarray, carried: np.ndarray, fps: float) -> np.ndarra
 def _cleared(segment: Segment) -> Refined:
     """Every frame kept out of object and table."""
     T = segment.T_world_object
-    scene = segment.scene(segment.T_object_palm, segment.untangled, T[:, 2, :3], T[:, 2, 3] - segment.table)
+    scene = segment.scene(segment.T_object_palm, segment.untangled, *segment.floor(T))
     c = clear(segment, scene)
     placed = [segment.placed(scene, t, c[t]) for t in range(len(segment))]
     qpos = np.array([q for _, q in placed])

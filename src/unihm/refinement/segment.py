@@ -25,6 +25,7 @@ _THIN = 0.25  # of the radius: a solid whose surface faces away from its middle 
 _FLAT = 0.95  # length of the mean normal there: a can of 7 cm across is flat enough, an edge is not
 _PUSH = 3.0  # m/s^2 in every direction that a grasp must bear while it is carried
 _COMING, _STEPS = 8, 12  # steps from the rest posture to the first frame, and most iterations of each
+_PART = 0.5  # kg whose weight a drawer, a door or a lid resists about as much as
 _LIGHTEST, _HEAVIEST = 0.03, 1.0  # kg that are assumed of any object
 
 
@@ -68,6 +69,22 @@ class Segment(Workspace):
         """The object at rest, in the world."""
         return self.T_world_object[self.rest]
 
+    def floor(
+        self, T_world_object: Float[np.ndarray, "T 4 4"]
+    ) -> tuple[Float[np.ndarray, "T 3"], Float[np.ndarray, " T"]]:
+        """The plane that the hand keeps off while the object is there: its normal in the object's frame, and the height
+        of the object's origin over it, m. That is the table, or what a handle is on.
+        """
+        panel = self.motion.panel_object
+        if panel is None:
+            return T_world_object[:, 2, :3], T_world_object[:, 2, 3] - self.table
+        return np.tile(panel[:3], (len(T_world_object), 1)), np.full(len(T_world_object), -panel[3])
+
+    @property
+    def off_floor(self) -> Float[np.ndarray, " 3"]:
+        """Normal of that plane while the object rests, in the object's frame."""
+        return self.floor(self.T_rest[None])[0][0]
+
     @property
     def up(self) -> Float[np.ndarray, " 3"]:
         """The world's up in the resting object's frame."""
@@ -77,9 +94,8 @@ class Segment(Workspace):
         self, T_object_palm: Float[np.ndarray, "T 4 4"], qpos: Float[np.ndarray, "T nq"], *, joint_margin: float = 0.0
     ) -> Scene:
         """`scene` beside the resting object."""
-        T = len(qpos)
-        height = np.full(T, self.T_rest[2, 3] - self.table)
-        return self.scene(T_object_palm, qpos, np.tile(self.up, (T, 1)), height, joint_margin=joint_margin)
+        up, height = self.floor(np.tile(self.T_rest, (len(qpos), 1, 1)))
+        return self.scene(T_object_palm, qpos, up, height, joint_margin=joint_margin)
 
     @cached_property
     def untangled(self) -> Float[np.ndarray, "T nq"]:
@@ -136,7 +152,9 @@ class Segment(Workspace):
 
     @cached_property
     def mass(self) -> float:
-        """Assumed mass, kg."""
+        """Assumed mass, kg; of a handle what moves its part."""
+        if self.motion.panel_object is not None:
+            return _PART
         return float(np.clip(self.config.density * self._hull[1], _LIGHTEST, _HEAVIEST))
 
     @cached_property
@@ -203,7 +221,15 @@ def check(motion: HandMotion, hand: HandDescription) -> None:
             f"The object cloud has {len(motion.object_points)} points, expected at least {LEAST_POINTS}: nobody can "
             "say where its surface is."
         )
-    for name in ("qpos", "T_world_palm", "T_world_object", "object_points", "object_normals", "contact_phase"):
+    for name in (
+        "qpos",
+        "T_world_palm",
+        "T_world_object",
+        "object_points",
+        "object_normals",
+        "panel_object",
+        "contact_phase",
+    ):
         value = getattr(motion, name)
         if value is not None and not np.isfinite(value).all():
             raise ValueError(f"The motion's {name} holds NaN or infinite values.")

@@ -14,7 +14,7 @@ from unihm.geometry.pose import pose_to_vector, vector_to_pose
 from unihm.schema.storage import load_record, save_record
 
 _POSES = ("T_world_palm", "T_world_object")
-_ARRAYS = ("qpos", "qpos_target", "object_points", "object_normals", "contact_phase", *_POSES)
+_ARRAYS = ("qpos", "qpos_target", "object_points", "object_normals", "panel_object", "contact_phase", *_POSES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +39,9 @@ class HandMotion:
     """Object cloud in the object's frame, m."""
     object_normals: Float[np.ndarray, "n 3"] | None = None
     """Outward unit normals of `object_points`."""
+    panel_object: Float[np.ndarray, " 4"] | None = None
+    """Of a handle: the plane that it stands on and moves with, in its frame: outward unit normal, and distance of the
+    plane from the origin along it, m."""
     contact_phase: Float[np.ndarray, " T"] | None = None
     """0 while the hand approaches, 1 while it holds the object, between them a ramp."""
     instruction: str = ""

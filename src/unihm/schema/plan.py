@@ -36,6 +36,9 @@ class Plan:
     T_world_camera: Float[np.ndarray, "4 4"]
     """Camera pose; the pre-grasp stands on its side of the table."""
 
+    panel_object: Float[np.ndarray, " 4"] | None = None
+    """Of a handle: see `schema.motion.HandMotion.panel_object`."""
+
     VERSION = 1
 
     def __len__(self) -> int:
@@ -50,6 +53,8 @@ class Plan:
             "object_points": self.object_points,
             "object_normals": self.object_normals,
         }
+        if self.panel_object is not None:
+            arrays["panel_object"] = self.panel_object
         save_record(path, kind="plan", version=self.VERSION, header=header, arrays=arrays)
 
     @classmethod
