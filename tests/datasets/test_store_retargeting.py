@@ -197,7 +197,7 @@ def test_a_process_that_is_stopped_keeps_what_was_finished(store, tmp_path, blow
         "from unihm.datasets import store_retargeting\n"
         "store_retargeting._CHUNK = 1\n"
         "store_retargeting.retarget_store(\n"
-        "    sys.argv[2], ['mitten'], WristOnly(pause=0.3, log=sys.argv[3]), workers=2)\n"
+        "    sys.argv[2], ['mitten'], WristOnly(pause=1.0, log=sys.argv[3]), workers=2)\n"
     )
     arguments = [str(Path(__file__).resolve().parent), str(store), str(tmp_path / "log")]
     process = subprocess.Popen(
