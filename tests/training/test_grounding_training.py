@@ -23,6 +23,7 @@ from unihm.training.grounding import GROUNDING, _listen, train_grounding
 from unihm.training.grounding_data import amount_said, batch_of, found_proposals, prepare, proposals
 from unihm.training.grounding_task import GroundingTask, figures
 from unihm.training.listening import encode_once
+from unihm.training.planner import train_planner
 from unihm.training.view import VIEW
 
 
@@ -185,6 +186,12 @@ def test_the_ablation_may_begin_with_weights_that_had_depth(made_scenes, tiny_pl
     network, card = load_planner(result["weights"])
     assert network.config.rgb_only
     assert "--rgb-only" in card["command"]
+
+
+def test_a_missing_file_of_clip_is_refused_before_anything_is_trained(made_scenes, tmp_path):
+    with pytest.raises(ValueError, match=r"none\.pt' does not exist"):
+        train_planner(made_scenes, tmp_path / "out", preset="tiny", clip=tmp_path / "none.pt")
+    assert not (tmp_path / "out").exists()
 
 
 def test_both_networks_know_the_same_presets():

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from unihm.cliport.clip_resnet import CLIP, copy_clip
+from unihm.cliport.clip_resnet import CLIP, copy_clip, load_clip
 from unihm.cliport.network import SHIPPED
 from unihm.schema.storage import atomic_path
 from unihm.training.grounding import train_grounding
@@ -44,6 +44,8 @@ def train_planner(
         For each network where its weights are, their fingerprint and its figures.
     """
     out = Path(out)
+    if clip is not None:
+        load_clip(clip)  # refused now rather than after the first network
     start = None if finetune is None else Path(finetune)
     common = {"preset": preset, "seed": seed, "resume": resume, "rgb_only": rgb_only}
     view = train_view(data, out / "view", start=None if start is None else start / VIEW_FILE, **common)
