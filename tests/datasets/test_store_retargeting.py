@@ -192,12 +192,14 @@ def test_a_worker_that_dies_loses_only_its_chunk(store):
 @pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL])
 def test_a_process_that_is_stopped_keeps_what_was_finished(store, tmp_path, blow):
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "import signal, sys; sys.path.insert(0, sys.argv[1])\n"
+        # Whoever runs the tests in the background of a shell has them ignore it.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from retargeting_builders import WristOnly\n"
         "from unihm.datasets import store_retargeting\n"
         "store_retargeting._CHUNK = 1\n"
         "store_retargeting.retarget_store(\n"
-        "    sys.argv[2], ['mitten'], WristOnly(pause=1.0, log=sys.argv[3]), workers=2)\n"
+        "    sys.argv[2], ['mitten'], WristOnly(pause=0.3, log=sys.argv[3]), workers=2)\n"
     )
     arguments = [str(Path(__file__).resolve().parent), str(store), str(tmp_path / "log")]
     process = subprocess.Popen(
