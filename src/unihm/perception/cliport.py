@@ -288,8 +288,7 @@ class Cliport:
         )
         completed, normals = _bar(points[handle], T_world_handle)
         cloud = replace(_seen(seen, handle), completed_points_world=completed, completed_normals_world=normals)
-        opens = asked.task in ("pull", "open")
-        task = ("pull" if opens else "push") if joint.kind == "slide" else ("open" if opens else "close")
+        task = joint.task_for(asked.task)
         board = points[panel]
         board = board[voxel_indices(board, _BAR_STEP)]
         return cloud, replace(asked, task=task, joint=joint, T_world_handle=T_world_handle, panel_world=board)

@@ -44,7 +44,12 @@ class Grounded:
             assert asked.T_world_handle is not None
             how_far = joint_amount(asked, instruction)
             handle, rest = task_path(
-                _joint_task(asked), asked.T_world_handle, points, (asked.joint, how_far), np.zeros((0, 3)), self.pace
+                asked.joint.task_for(asked.task),
+                asked.T_world_handle,
+                points,
+                (asked.joint, how_far),
+                np.zeros((0, 3)),
+                self.pace,
             )
             path = handle @ np.linalg.inv(handle[0]) @ T_world_object
             if asked.panel_world is not None and len(asked.panel_world):
@@ -128,12 +133,3 @@ def obstacles(perceived: PerceivedScene) -> Float[np.ndarray, "m 3"]:
 
 def _cloud(thing: ObjectCloud) -> np.ndarray:
     return thing.completed_points_world if len(thing.completed_points_world) else thing.points_world
-
-
-def _joint_task(asked: Asked) -> str:
-    """Pull and open are the same wish of a part that moves; which of them is meant, the joint decides."""
-    assert asked.joint is not None
-    opens = asked.task in ("pull", "open", "grab")
-    if asked.joint.kind == "slide":
-        return "pull" if opens else "push"
-    return "open" if opens else "close"

@@ -23,3 +23,12 @@ class Joint:
     """Where the part is now, m or rad."""
     upper: float
     """Where it is fully open, m or rad."""
+
+    def task_for(self, asked: str) -> str:
+        """Task that moves the part as asked. Pull and open are the same wish of it, as are push and close; which of
+        them is meant, its kind says.
+        """
+        opens = asked in ("pull", "open", "grab")
+        if self.kind == "slide":
+            return "pull" if opens else "push"
+        return "open" if opens else "close"
