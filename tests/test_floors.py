@@ -33,6 +33,7 @@ FLOORS = {
     "generation": 3,
     "generation.text_encoder": 2,
     "datasets": 3,
+    "datasets.object_names": 2,  # words alone
     "scenes": 3,
     "simulation": 3,
     "sources": 3,
@@ -42,9 +43,11 @@ FLOORS = {
     "annotation": 4,
     "training": 4,
     "evaluation": 4,
+    "composing": 5,
     "viewer": 5,
-    "commands": 6,
-    "cli": 7,
+    "whole_path": 6,
+    "commands": 7,
+    "cli": 8,
 }
 # Two parts that are one step of the method may know each other on the same floor.
 SAME_FLOOR = {

@@ -38,6 +38,8 @@ COMMANDS: dict[str, Callable | dict[str, Callable]] = {
         "import": data.data_import,
         "retarget": data.data_retarget,
         "refine": data.data_refine,
+        "compose": data.data_compose,
+        "join": data.data_join,
         "synthesize": data.data_synthesize,
         "annotate": data.data_annotate,
         "info": data.data_info,

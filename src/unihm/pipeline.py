@@ -6,15 +6,17 @@ With several candidates, each is simulated on the object as it is perceived, and
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
 from unihm.contact_phases import contact_phase, release_frame
 from unihm.generation.base import GENERATORS, GenerationRequest, Generator
@@ -24,7 +26,7 @@ from unihm.hands.hand import HandModel
 from unihm.perception.base import PERCEPTIONS, Perception
 from unihm.planning.base import PLANNERS, planner_for
 from unihm.planning.initial_pose import InitialPose
-from unihm.planning.pregrasp import pregrasp
+from unihm.planning.pregrasp import other_pregrasps, pregrasp
 from unihm.refinement import RefinementConfig, RefinementReport, refinements
 from unihm.schema.episode import Episode
 from unihm.schema.motion import HandMotion, MotionTokens
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from unihm.simulation.perceived import Perceived
     from unihm.simulation.perceived_part import PerceivedPart
 
+WAYS, _IN_TURN = 4, (2, 3, 0, 1)
+"""Candidates are the motions that together stand for all likely ones, so many, in this order."""
 OPPOSING = -0.5
 """Two contact normals oppose when their cosine lies below this (120 degrees apart or more)."""
 
@@ -57,6 +61,21 @@ class PipelineResult:
     """Stage times, contact distances, token count; plain JSON values."""
     perceived: PerceivedScene | None = None
     """What was seen, where a picture was given."""
+    candidates: tuple[HandMotion, ...] = ()
+    """What was simulated, in the order of ``report["simulation"]["outcomes"]``; `motion` is one of them."""
+
+
+class Candidate(NamedTuple):
+    """One of several motions, and how it was made."""
+
+    tokens: MotionTokens
+    """What the generator wrote."""
+    generated: HandMotion
+    """Decoded."""
+    motion: HandMotion
+    """Refined, or a variation of that."""
+    refinement: RefinementReport
+    """Of the refinement."""
 
 
 @dataclass
@@ -94,7 +113,11 @@ class Pipeline:
     ) -> tuple[PerceivedScene, Plan]:
         """Perception and planning only: which object, its cloud, its path."""
         perceived = self.seeing.perceive(scene, instruction, point, box)
-        return perceived, PLANNERS[self._planner(perceived)]().plan(perceived, instruction)
+        return perceived, self.plan_of(perceived, instruction)
+
+    def plan_of(self, perceived: PerceivedScene, instruction: str) -> Plan:
+        """Planning only, for a scene that is understood already."""
+        return PLANNERS[self._planner(perceived)]().plan(perceived, instruction)
 
     def _planner(self, perceived: PerceivedScene) -> str:
         return self.planner or planner_for(perceived)
@@ -132,7 +155,8 @@ class Pipeline:
         watch = Stopwatch()
         with watch("perceive_and_plan"):
             perceived, plan = self.plan(scene, instruction, point=point, box=box)
-        start = initial_pose or InitialPose(T_world_palm=pregrasp(plan), qpos=hand.rest_qpos.numpy().copy())
+        start = initial_pose or rest_at(pregrasp(plan), hand)
+        others = () if initial_pose else tuple(rest_at(T, hand) for T in other_pregrasps(plan))
         thing = None
         if trying is not None and trying.wanted:
             from unihm.simulation.choice import perceived_of_scene
@@ -140,7 +164,15 @@ class Pipeline:
             with watch("close_shape"):
                 thing = perceived_of_scene(scene, perceived)
         result = self.follow(
-            plan, hand, start, temperature=temperature, seed=seed, trying=trying, thing=thing, watch=watch
+            plan,
+            hand,
+            start,
+            other_starts=others,
+            temperature=temperature,
+            seed=seed,
+            trying=trying,
+            thing=thing,
+            watch=watch,
         )
         seen_by = {"perception": self.perception, "completion": completion, "planner": self._planner(perceived)}
         report = {**result.report, "parts": {**seen_by, **result.report["parts"]}}
@@ -152,6 +184,7 @@ class Pipeline:
         hand: HandModel,
         start: InitialPose,
         *,
+        other_starts: Sequence[InitialPose] = (),
         temperature: float | None = None,
         seed: int = 0,
         trying: Trying | None = None,
@@ -164,6 +197,7 @@ class Pipeline:
             plan: Object path and cloud.
             hand: The hand that shall move.
             start: Where it starts.
+            other_starts: Where it may start as well, if candidates are tried.
             temperature: Of the token sampling; None is the generator's default.
             seed: Of the token sampling; of candidate i it is ``seed + i``.
             trying: Candidates that are simulated.
@@ -178,38 +212,31 @@ class Pipeline:
             from unihm.simulation.perceived import perceived_of_cloud
 
             thing = perceived_of_cloud(plan.object_points, plan.object_normals, plan.T_world_object[0])
-        samples = self._samples(temperature) and trying.candidates > 1
-        seeds = range(seed, seed + (trying.candidates if samples else 1))
+        samples = self._samples(temperature)
         grasps = 1 if samples else min(trying.candidates, GRASPS)
-        made = [self._make(plan, hand, start, temperature, one, grasps, watch) for one in seeds]
-        tokens, generated, refined = made[0]
-        motion, refinement = refined[0]
+        made = self._make(plan, hand, start, temperature, seed, grasps, watch)
+        candidates = [Candidate(*made[:2], *refined) for refined in made[2]]
         report: dict[str, Any] = {}
+        best = 0
         if thing is not None and trying.wanted:
-            from unihm.simulation.candidates import candidates
             from unihm.simulation.choice import choose, judged_by
 
+            ways = self._other_ways(plan, hand, [start, *other_starts], temperature, seed, trying.candidates)
             with watch("simulate"):
-                if samples:
-                    motions = [found[0][0] for _, _, found in made]
-                else:
-                    given = [one for one, _ in refined]
-                    motions = candidates(given, trying.candidates, seed, hand=hand.description)
                 best, report["simulation"] = choose(
-                    motions,
+                    _motions(candidates, ways, trying.candidates, seed, hand),
                     thing,
                     judged_by(plan.task, thing),
-                    families=len(motions) if samples else len(refined),
                     criterion=trying.criterion,
                     hand=hand.description,
+                    enough=trying.enough,
                     workers=trying.workers,
                     progress=trying.progress,
                 )
             report["simulation"]["candidates_are"] = (
-                "samples of the tokens" if samples else "grasps and their variations"
+                "samples of the tokens" if samples else "grasps, other ways, other starts, and variations"
             )
-            tokens, generated, refined = made[best if samples else 0]
-            motion, refinement = motions[best], refined[0 if samples else best % len(refined)][1]
+        tokens, generated, motion, refinement = candidates[best]
         before = min(plan.rest_frames, len(plan) - 1)
         lift = int(np.searchsorted(refinement.frame_of, before))  # refinement may have stretched the time
         report = {
@@ -228,7 +255,34 @@ class Pipeline:
             "contact_at_lift": contact_at(motion, hand, lift),
             "contact_at_lift_before_refinement": contact_at(generated, hand, before),
         }
-        return PipelineResult(plan=plan, tokens=tokens, generated=generated, motion=motion, report=report)
+        return PipelineResult(
+            plan=plan,
+            tokens=tokens,
+            generated=generated,
+            motion=motion,
+            report=report,
+            candidates=tuple(one.motion for one in candidates) if "simulation" in report else (),
+        )
+
+    def _other_ways(
+        self,
+        plan: Plan,
+        hand: HandModel,
+        starts: Sequence[InitialPose],
+        temperature: float | None,
+        seed: int,
+        count: int,
+    ) -> Iterator[Candidate]:
+        """Motions that are not those of the first tokens: samples, or other likely ways and other starts."""
+        watch = Stopwatch()
+        if self._samples(temperature):
+            asked = [(starts[0], seed + i, None) for i in range(1, count)]
+        else:
+            ways = [] if self.one_of else [(starts[0], seed, (k, WAYS)) for k in _IN_TURN]
+            asked = [*ways[:2], *((one, seed, None) for one in starts[1:]), *ways[2:]]
+        for start, number, way in asked:
+            tokens, generated, refined = self._make(plan, hand, start, temperature, number, 1, watch, way)
+            yield Candidate(tokens, generated, *refined[0])
 
     def _make(
         self,
@@ -239,10 +293,11 @@ class Pipeline:
         seed: int,
         grasps: int,
         watch: Stopwatch,
+        way: tuple[int, int] | None = None,
     ) -> tuple[MotionTokens, HandMotion, tuple[tuple[HandMotion, RefinementReport], ...]]:
         """One sample: its tokens, the decoded motion, and the refined one and its report for each grasp."""
         with watch("generate"):
-            tokens = self._write_tokens(plan, hand, start, temperature, seed)
+            tokens = self._write_tokens(plan, hand, start, temperature, seed, way)
         with watch("decode"):
             generated = self.tokenizer.decode(tokens, hand.name).replace(
                 T_world_object=plan.T_world_object,
@@ -267,7 +322,13 @@ class Pipeline:
         return self.one_of is None and (own if temperature is None else temperature) > 0
 
     def _write_tokens(
-        self, plan: Plan, hand: HandModel, start: InitialPose, temperature: float | None, seed: int
+        self,
+        plan: Plan,
+        hand: HandModel,
+        start: InitialPose,
+        temperature: float | None,
+        seed: int,
+        way: tuple[int, int] | None,
     ) -> MotionTokens:
         T_object_canonical = canonical_object_frame(
             plan.T_world_object[0], plan.object_points, start.T_world_palm[:3, 3]
@@ -286,7 +347,7 @@ class Pipeline:
             temperature=temperature,
             top_k=self.top_k,
             top_p=self.top_p,
-            one_of=self.one_of,
+            one_of=way or self.one_of,
             seed=seed,
         )
         return MotionTokens(
@@ -302,17 +363,44 @@ class Pipeline:
         )
 
 
+def rest_at(T_world_palm: Float[np.ndarray, "4 4"], hand: HandModel) -> InitialPose:
+    """The hand at rest at a pose of its palm, m."""
+    return InitialPose(T_world_palm=T_world_palm, qpos=hand.rest_qpos.numpy().copy())
+
+
+def _motions(
+    known: list[Candidate], ways: Iterator[Candidate], count: int, seed: int, hand: HandModel
+) -> Iterator[HandMotion]:
+    """The motions of `known`, of what else there is, and variations of all, made when they are wanted and put there."""
+    yield from (one.motion for one in known)
+    for one in islice(ways, count - len(known)):
+        known.append(one)
+        yield one.motion
+    if (number := len(known)) < count:
+        from unihm.simulation.candidates import candidates
+
+        varied = candidates([one.motion for one in known], count, seed, hand=hand.description)
+        for i, motion in enumerate(varied[number:]):
+            known.append(known[i % number]._replace(motion=motion))
+            yield motion
+
+
 def plan_of_episode(episode: Episode, instruction: str) -> Plan:
-    """The true cloud and path of a recorded episode as a plan, for generation without perception."""
+    """The true cloud and path of an episode as a plan, for generation without perception.
+
+    Recorded episodes are grabs; composed ones (`unihm.composing`) name their task, and the panel of a handle.
+    """
+    panel = episode.attributes.get("panel_object")
     return Plan(
         instruction=instruction or episode.instructions[0],
-        task="grab",
+        task=episode.attributes.get("task", "grab"),
         fps=episode.fps,
         T_world_object=episode.T_world_object,
         object_points=episode.object_points,
         object_normals=episode.object_normals,
         rest_frames=episode.lift_frame,
         T_world_camera=episode.T_world_camera,
+        panel_object=None if panel is None else np.array(panel.split(), dtype=float),
     )
 
 

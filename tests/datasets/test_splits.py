@@ -146,6 +146,25 @@ def test_oakink_keeps_a_fifth_of_the_objects_and_of_the_other_recordings_for_tes
     assert split("oakink", "seen", hands) == [name[:-1] + "1" for name in split("oakink", "seen", records)]
 
 
+def stated(part: str, number: int = 0) -> EpisodeRecord:
+    name = f"composed/open-door/{number:05d}"
+    return replace(record(1, 1, 1, False), id=name, recording=name, attributes={"part": part})
+
+
+@pytest.mark.parametrize("name", [name for name in SPLITS if name != "oakink"])
+def test_an_episode_that_states_its_part_is_in_it(name):
+    """Whatever else its attributes say, and never in a test part."""
+    records = [stated("train", 0), stated("validation", 1), record(1, 1, 0, False, "train")]
+    records.append(
+        replace(record(8, 4, 7, False, "valid"), attributes={**record(8, 4, 7, False).attributes, "part": "train"})
+    )
+    assert split(name, "validation", records[:2]) == [records[1].id]
+    assert {records[0].id, records[3].id} <= set(split(name, "train", records))
+    assert not split(name, "test", [records[0], records[1], records[3]])
+    with pytest.raises(ValueError, match=r"states part 'test', expected train or validation"):
+        split(name, "train", [stated("test")])
+
+
 def test_unknown_names_and_foreign_episodes_are_refused():
     with pytest.raises(ValueError, match=r"Split 'realease' not found\. Did you mean 'release'"):
         split("realease", "train", [])

@@ -322,6 +322,7 @@ def data_synthesize(
     views: int = 2,
     askings: int = 8,
     meshes: Path | None = None,
+    without: tuple[str, ...] = (),
     width: int = 640,
     backend: str = "auto",
     workers: int | None = None,
@@ -341,7 +342,9 @@ def data_synthesize(
         wordings: seen or held-out, of the instructions.
         views: Images of each arrangement.
         askings: Instructions for each image.
-        meshes: Folder of your own meshes, which then stand among the other things; named by their files.
+        meshes: Folder of your own meshes, which then stand among the other things; named by their files. Those of YCB
+            (folders such as 025_mug) come in their colours and with words for them.
+        without: Folders of these meshes that are kept for testing.
         width: Of the images, pixels; the height is three quarters of it.
         backend: Of the rendering: auto, egl, osmesa or rays.
         workers: How many work side by side; default: all cores, or the whole Ray cluster.
@@ -361,6 +364,7 @@ def data_synthesize(
         askings=askings,
         seed=seed,
         meshes=None if meshes is None else str(meshes),
+        without=without,
         backend=backend,
         width=width,
     )
@@ -368,6 +372,101 @@ def data_synthesize(
     facts = synthesize(out, scenes, making, workers=workers, engine=engine)
     facts["seconds"] = round(time.perf_counter() - start, 2)
     report(facts, json, f"{facts['images']} images of {scenes} arrangements in {out}; {facts['seconds']:.1f} s")
+
+
+def data_compose(
+    data: Path,
+    out: Path,
+    *,
+    models: Path | None = None,
+    tasks: tuple[str, ...] = (),
+    hands: tuple[str, ...] = (),
+    count: int = 1,
+    candidates: int = 4,
+    limit: int | None = None,
+    workers: int | None = None,
+    engine: str = "process",
+    seed: int = 0,
+    json: bool = False,
+):
+    """Compose episodes of tasks that were not recorded from recorded grasps, and keep those that hands can do.
+
+    An object is set down elsewhere (place), pushed or pulled over the table; or a drawer, a door or a lid moves. Each
+    episode is retargeted to the hands, refined, and tried in simulation on the true object; what at least one hand does
+    is kept. Grasps are those of the training and validation part of split release. Goes on where it was interrupted.
+
+    Args:
+        data: The store of recordings, from `unihm data import`.
+        out: Folder of the new store.
+        models: Folder of the objects' true meshes, <object>/mesh_simplified.obj.
+        tasks: place, push, pull (default: these), push-drawer, pull-drawer, open-door, close-door, open-lid, close-lid.
+        hands: Hands to try with, by name or folder; default: shadow, allegro, leap.
+        count: Episodes of each recording and task.
+        candidates: Motions tried at most for a hand: refined ones of different grasps, then variations of them.
+        limit: Of at most this many recordings, spread evenly over the others.
+        workers: How many work side by side; default: all cores, or the whole Ray cluster.
+        engine: process (this machine) or ray (pip install 'unihm[ray]').
+        seed: Of all that is drawn.
+        json: Print the figures as JSON.
+    """
+    import time
+    from dataclasses import asdict
+
+    from unihm.composing.base import COMPOSERS, FREE
+    from unihm.composing.store import compose_store, sources
+    from unihm.composing.trying import HANDS, TriedComposing
+    from unihm.datasets.episode_store import episode_table
+    from unihm.datasets.store_retargeting import retarget_store
+    from unihm.datasets.workers import check_workers
+    from unihm.registry import unknown_name
+
+    check_workers(workers, engine)
+    if models is None:
+        raise ValueError("--models needs the folder of the objects' meshes, <object>/mesh_simplified.obj.")
+    if limit is not None and limit < 1:
+        raise ValueError(f"--limit is {limit}, expected at least 1.")
+    chosen = list(dict.fromkeys(name for words in tasks for name in words.split(",") if name)) or list(FREE)
+    for name in chosen:
+        if name not in COMPOSERS:
+            raise unknown_name("Task", name, COMPOSERS)
+    names, retargeting = _retargeting(hands or HANDS, "default")
+    composing = TriedComposing(models, names, candidates=candidates, seed=seed)
+    ids = _spread(sources(episode_table(data)), limit)
+    start = time.perf_counter()
+    rows = compose_store(data, out, chosen, composing, models, ids=ids, count=count, workers=workers, engine=engine)
+    retarget_store(out, names, retargeting, workers=workers, engine=engine)
+    seconds = time.perf_counter() - start
+    lines = []
+    for row in rows:
+        share = f"{row.passed} of {row.composed}"
+        why = ", ".join(f"{reason} {number}" for reason, number in row.reasons.items())
+        lines.append(f"{row.task:12s} {row.hand:10s} {share:>14s} pass" + (f"; not: {why}" if why else ""))
+    facts = {
+        "data": str(data),
+        "out": str(out),
+        "recordings": len(ids),
+        "count": count,
+        "candidates": candidates,
+        "seed": seed,
+        "seconds": round(seconds, 2),
+        "rows": [asdict(row) for row in rows],
+    }
+    report(facts, json, "\n".join([*lines, f"{seconds:.1f} s"]))
+
+
+def data_join(out: Path, stores: tuple[Path, ...], *, json: bool = False):
+    """Write one store of several: their episodes, and the motions of the hands that all of them have.
+
+    Args:
+        out: Folder of the new store.
+        stores: At least two stores; no episode may be in two of them.
+        json: Print the facts as JSON.
+    """
+    from unihm.composing.joining import join_stores
+    from unihm.datasets.summary import info
+
+    join_stores(out, stores)
+    report(info(out), json)
 
 
 def data_info(data: Path, *, json: bool = False):
@@ -401,9 +500,14 @@ def _ids(data: Path, split: str | None, part: str | None, limit: int | None) -> 
     ids = [record.id for record in records] if split is None else split_ids(split, part or "train", records)
     if not ids:
         raise ValueError(f"'{data}' holds no recording of part '{part or 'train'}' of split '{split}'.")
-    if limit is not None and limit < len(ids):
-        ids = [ids[round(k * (len(ids) - 1) / max(limit - 1, 1))] for k in range(limit)]
-    return ids
+    return _spread(ids, limit)
+
+
+def _spread(ids: list[str], limit: int | None) -> list[str]:
+    """At most so many, spread evenly over the others."""
+    if limit is None or limit >= len(ids):
+        return ids
+    return [ids[round(k * (len(ids) - 1) / max(limit - 1, 1))] for k in range(limit)]
 
 
 def _retargeting(hands: tuple[str, ...], preset: str) -> tuple[list[str], Any]:

@@ -75,29 +75,41 @@ def eval_generation(
 
 def eval_wording(
     *,
-    data: Path,
+    data: Path | None = None,
     split: str = "release",
     hand: str = "human",
     weights: Path | None = None,
+    scenes: int | None = None,
+    perception_weights: Path | None = None,
     selection: bool = False,
     quick: bool = False,
-    seed: int = 0,
+    seed: int | None = None,
     out: Path | None = None,
     json: bool = False,
 ):
     """Whether other words mean the same to the generator, and whether it does what is asked for.
 
+    With --scenes: whether they mean the same thing and task in made scenes of several things, and whether opposites are
+    told apart.
+
     Args:
-        data: Episode store with retargeted motions, from `unihm data import`.
+        data: Episode store with retargeted motions, from `unihm data import`; not with --scenes.
         split: Which recordings are held out.
         hand: Whose motions are generated.
         weights: Generator weights; default: the shipped ones.
+        scenes: So many cases in scenes that are made for it; needs no data.
+        perception_weights: Folder with the weights of what sees and understands in scenes; default: the shipped ones.
         selection: Measure on the recordings that choices are made on (part `validation`), not on those held out.
-        quick: The same on a few recordings; labelled so.
-        seed: Of the wordings.
-        out: Folder for table.txt, table.csv and table.json.
+        quick: The same on a few recordings, or on at most 8 cases; labelled so.
+        seed: Of the wordings, default 0; with --scenes of scenes and wordings, default 107, which no training used.
+        out: Folder for table.txt, table.csv and table.json; with --scenes also table.png.
         json: Print the rows as JSON.
     """
+    if scenes is not None:
+        return _eval_scene_wording(scenes, perception_weights, seed, quick, out, json)
+    if data is None:
+        raise ValueError("Words are tried on recordings (--data STORE) or in made scenes (--scenes N); state one.")
+    seed = 0 if seed is None else seed
     from unihm.datasets.episode_rows import recordings_of
     from unihm.datasets.episode_store import episode_table
     from unihm.datasets.splits import split as split_ids
@@ -122,6 +134,25 @@ def eval_wording(
     if out is not None:
         write_tables(facts, out, text=lambda rows: text_table(rows, 2), draw=lambda rows, path: None)
     report(facts, json, text_table(rows, 2))
+
+
+def _eval_scene_wording(
+    scenes: int, perception: Path | None, seed: int | None, quick: bool, out: Path | None, json: bool
+) -> None:
+    """Of `eval_wording`, in made scenes."""
+    from unihm.evaluation.scene_wording import SEED, draw_rows, evaluate_scene_wording, examples_of, rows_of, text
+    from unihm.evaluation.tables import write_tables
+    from unihm.perception.cliport import Cliport
+
+    if out is not None:
+        check_writable(out)
+    seed = SEED if seed is None else seed
+    facts = evaluation_facts(f"made scenes of seed {seed}", seed, quick)
+    judged = evaluate_scene_wording(Cliport(perception), min(scenes, 8) if quick else scenes, seed)
+    facts, examples = {**facts, "rows": rows_of(judged)}, examples_of(judged)
+    if out is not None:
+        write_tables(facts, out, text=lambda rows: text(rows, examples), draw=draw_rows)
+    report({**facts, "examples": examples}, json, text(facts["rows"], examples))
 
 
 def _ablations(folder: Path | None, tokenizer: Any) -> dict[str, Any]:
@@ -260,6 +291,11 @@ def eval_simulation(
     parts: tuple[str, ...] = (),
     hand: tuple[str, ...] = EIGHT,
     variants: tuple[str, ...] = (),
+    setting: tuple[str, ...] = (),
+    column: tuple[str, ...] = (),
+    worlds: int = 200,
+    tokenizer: Path | None = None,
+    generator: Path | None = None,
     task: str = "grab",
     criterion: tuple[str, ...] = (),
     friction: tuple[float, ...] = (0.8,),
@@ -276,21 +312,33 @@ def eval_simulation(
     videos: bool = False,
     json: bool = False,
 ):
-    """Do motions of held-out recordings work? Success rates in physics, by hand, object, friction and criterion.
+    """Do motions work? Success rates in physics, of held-out recordings or, with --setting, from words and images.
 
     Every motion is executed on the true object; why the others failed is counted. What is listed several times
     (variants, frictions, cloud noises) is also compared trial by trial with the first of its list (A - B). With --out,
     single trials are kept in trials.jsonl, and the same command goes on where it was interrupted.
+
+    With --setting it is the simulated counterpart of the paper's Table 3: made images of held-out YCB objects and of
+    furniture, with instructions, in the settings true (cloud and path given), perceived (image and words alone) and
+    perceived+best-of-N (N candidates are simulated on what is perceived), and beside them the references
+    nearest-neighbour, ridge+joint and recorded+joint. --out then gets a page to look at, index.html.
 
     Args:
         data: Episode store with retargeted motions, from `unihm data import`.
         models: Folder of the true objects, <object>/mesh_simplified.obj.
         split: Which recordings are held out.
         parts: Parts of the split; default: its test parts.
-        hand: Hands to evaluate.
+        hand: Hands to evaluate; with --setting by default shadow, allegro and leap.
         variants: Which motions: retargeted or generated, with a way to refine them (retargeted+joint), with the best
             of N candidates that are tried on the perceived object (retargeted+joint+best-of-4). Default: retargeted,
             alone and refined.
+        setting: From words and images: true, perceived, perceived+best-of-16, nearest-neighbour, ridge+joint,
+            recorded+joint. --variants, --task, --criterion, --noise, --follow, --cloud-noise, --repeats, --hand-meshes
+            and --limit are not for these.
+        column: Of the paper's table: grab, place, pull-push, open-close; default: all.
+        worlds: Worlds of each column, seen and unseen; every hand is tried in each.
+        tokenizer: Weights for --setting; default: the shipped ones.
+        generator: Weights for --setting; default: the shipped ones.
         task: grab, place (where the recorded path ends) or slide.
         criterion: grab: light, full, hard; place: full, strict; slide: full. Default: light full, else full.
             Candidates are compared by the strictest of them.
@@ -304,13 +352,25 @@ def eval_simulation(
         workers: Processes; default: one a core.
         seed: Seed of noise, sensors, candidates, generation and intervals.
         quick: The same on two recordings of each part and two hands; labelled so.
-        out: Folder for trials.jsonl, table.txt, table.csv, table.json and table.png.
-        videos: Film a success and a failure of each hand, to OUT/videos.
+        out: Folder for trials.jsonl, table.txt, table.csv, table.json and table.png; with --setting also index.html.
+        videos: Film a success and a failure of each hand, with --setting of each column and hand, to OUT/videos.
         json: Print the rows as JSON.
     """
     import os
 
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # workers share the cores already
+    if setting:
+        others = {"--variants": variants, "--criterion": criterion, "--noise": noise, "--follow": follow,
+                  "--hand-meshes": hand_meshes, "--limit": limit, "--task": task != "grab", "--repeats": repeats != 1,
+                  "--cloud-noise": cloud_noise != (0.0,)}  # fmt: skip
+        if wrong := [name for name, value in others.items() if value]:
+            raise ValueError(f"{', '.join(wrong)} and --setting do not go together: see --help.")
+        hand = hand if hand != EIGHT else ("shadow", "allegro", "leap")
+        _eval_asked(
+            data, models, split, parts, hand, setting, column, worlds, friction,
+            tokenizer, generator, workers, seed, quick, out, videos, json,
+        )  # fmt: skip
+        return
     from unihm.evaluation.simulation import DEFAULT_VARIANTS, evaluate_simulation
     from unihm.evaluation.simulation_options import SimulationOptions
     from unihm.evaluation.simulation_tables import text, write_tables
@@ -350,6 +410,60 @@ def eval_simulation(
         videos=videos,
         workers=workers,
         **weights,
+    )
+    facts = {**facts, **table.facts, "rows": table.rows}
+    if out is not None:
+        write_tables(facts, out)
+    report(facts, json, text(table.rows, facts))
+
+
+def _eval_asked(
+    data: Path,
+    models: Path,
+    split: str,
+    parts: tuple[str, ...],
+    hands: tuple[str, ...],
+    settings: tuple[str, ...],
+    columns: tuple[str, ...],
+    worlds: int,
+    frictions: tuple[float, ...],
+    tokenizer: Path | None,
+    generator: Path | None,
+    workers: int | None,
+    seed: int,
+    quick: bool,
+    out: Path | None,
+    videos: bool,
+    json: bool,
+) -> None:
+    """`eval_simulation` from words and images."""
+    from unihm.whole_path.simulation import SPLIT, AskedOptions, evaluate_asked, spelled
+    from unihm.whole_path.tables import text, write_tables
+
+    if split != SPLIT:
+        raise ValueError(f"--setting is for split '{SPLIT}', got '{split}'.")
+    if out is not None:
+        check_writable(out)
+    named = {name: value for name, value in (("columns", columns), ("parts", parts)) if value}
+    options = AskedOptions(
+        ways=tuple(dict.fromkeys(map(spelled, settings))),
+        frictions=frictions,
+        worlds=1 if quick else worlds,
+        seed=seed,
+        **named,
+    )
+    facts = evaluation_facts(data, seed, quick)
+    hands = hands[:1] if quick else hands
+    table = evaluate_asked(
+        data,
+        models,
+        hands,
+        options,
+        tokenizer=tokenizer,
+        generator=generator,
+        out=out,
+        workers=workers,
+        videos=videos,
     )
     facts = {**facts, **table.facts, "rows": table.rows}
     if out is not None:

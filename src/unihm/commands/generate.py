@@ -89,11 +89,12 @@ def generate(
         one_of: K/N, such as 2/10: the K-th of N motions that together stand for all that are likely, 1 being the
             commonest way; nothing is drawn then.
         weights: Weights of the generator; default: those that come with unihm.
-        candidates: Motions that are made, simulated on the object as it is perceived, and the best of them kept:
-            samples of the tokens with other seeds, or other grasps and their variations where the temperature is 0.
+        candidates: Motions, at most, that are made and simulated on the object as it is perceived, until one holds
+            under all assumed masses and frictions; the best is kept. Samples of the tokens with other seeds; where the
+            temperature is 0 other grasps, other likely ways, other starts, and variations.
         simulate: Simulate the motion on the perceived object and say whether it works, also where it is the only one.
         criterion: How strictly: full, hard or light to lift; full or strict to move.
-        workers: Processes that simulate candidates.
+        workers: Threads that simulate candidates.
         seed: Seed of the token sampling, and of variations.
         out: Folder for the results; default out/<scene>-<hand>.
         json: Print the report as JSON.

@@ -48,6 +48,10 @@ class DatasetReader(Protocol):
 
 DATASETS = Registry(
     "Data set format",
-    {"dexycb": "unihm.datasets.dexycb:DexYcbReader", "oakink": "unihm.datasets.oakink:OakInkReader"},
+    {
+        "adroit_door": "unihm.datasets.adroit_door:AdroitDoorReader",
+        "dexycb": "unihm.datasets.dexycb:DexYcbReader",
+        "oakink": "unihm.datasets.oakink:OakInkReader",
+    },
 )
 """Name on the command line (``unihm data import FORMAT``) to reader class."""

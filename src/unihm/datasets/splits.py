@@ -14,6 +14,8 @@
 `oakink` is for recordings of OakInk, the others are for those of DexYCB; `s0` to `s3` are its own (Chao et al., CVPR
 2021), which count objects from 0. Where no validation part is defined, a tenth of the training recordings is kept for
 choosing between models.
+An episode that states its own part (attribute `PART`: ``train`` or ``validation``) belongs to that part of each of the
+splits of DexYCB: composed episodes, and recordings of other data sets that join them.
 Everything else trains. Reflected left hands train or join that tenth, where the split's rule on subjects,
 objects and trials allows; defined validation parts and all test parts are right hands as recorded. No recording
 lies in two parts.
@@ -28,6 +30,9 @@ from dataclasses import dataclass
 from unihm.datasets.episode_rows import EpisodeRecord
 from unihm.registry import unknown_name
 
+PART = "part"
+"""Attribute: the part of every split of DexYCB that an episode states for itself; never a test part."""
+_OWN_PARTS = ("train", "validation")
 _FIFTH, _TENTH = 5, 10
 _UNSEEN_OBJECTS = frozenset({7, 11, 15})
 _S3_VALIDATION_OBJECTS = frozenset({3, 19})
@@ -63,6 +68,20 @@ def split(name: str, part: str, records: Iterable[EpisodeRecord]) -> list[str]:
     if part not in rule.parts:
         raise unknown_name(f"Part of split '{name}'", part, rule.parts)
     return [record.id for record in records if rule.part_of(record) in rule.parts[part]]
+
+
+def _or_stated(rule: Callable[[EpisodeRecord], str | None]) -> Callable[[EpisodeRecord], str | None]:
+    """A rule for those that do not state their part."""
+
+    def part_of(record: EpisodeRecord) -> str | None:
+        stated = record.attributes.get(PART)
+        if stated is None:
+            return rule(record)
+        if stated not in _OWN_PARTS:
+            raise ValueError(f"Episode '{record.id}' states part '{stated}', expected {' or '.join(_OWN_PARTS)}.")
+        return stated
+
+    return part_of
 
 
 def _release(record: EpisodeRecord) -> str | None:
@@ -138,11 +157,11 @@ _SEEN_UNSEEN = {
     "unseen": frozenset({"unseen"}),
 }
 SPLITS = {
-    "release": Split(_release, _SEEN_UNSEEN),
-    "unihm": Split(_unihm, _PARTS),
-    "s0": Split(_s0, _PARTS),
-    "s1": Split(_s1, _PARTS),
-    "s3": Split(_s3, _PARTS),
+    "release": Split(_or_stated(_release), _SEEN_UNSEEN),
+    "unihm": Split(_or_stated(_unihm), _PARTS),
+    "s0": Split(_or_stated(_s0), _PARTS),
+    "s1": Split(_or_stated(_s1), _PARTS),
+    "s3": Split(_or_stated(_s3), _PARTS),
     "oakink": Split(_oakink, _SEEN_UNSEEN),
 }
 """Names on the command line to rules."""

@@ -135,7 +135,8 @@ def _summary(members: Sequence[TrialResult]) -> Row:
     if len(set(objects)) > 1:
         row |= dict(zip(("cluster_low", "cluster_high"), clustered_wilson(outcomes, objects)[1:], strict=True))
     counts = Counter(result.reason for result in members if not result.success)
-    row["reasons"] = {reason: counts[reason] for reason in (*REASONS, REFUSED, CRASHED) if counts[reason]}
+    usual = (*REASONS, REFUSED, CRASHED)
+    row["reasons"] = {reason: counts[reason] for reason in (*usual, *sorted({*counts} - {*usual})) if counts[reason]}
     for measure in MEASURES:
         values = [result.measures[measure] for result in members if measure in result.measures]
         row[measure] = float(np.mean(values)) if values else None

@@ -28,8 +28,13 @@ _DECIDES = (
     "geometry",
     "hands",
     "kinematics",
+    "perception",
+    "pipeline.py",
+    "planning",
     "refinement",
+    "scenes",
     "simulation",
+    "whole_path",
 )
 """Files and folders of this package on which the outcome of a trial depends."""
 

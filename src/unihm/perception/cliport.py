@@ -33,6 +33,7 @@ from unihm.generation.text_encoder import TextEncoder, load_text_encoder
 from unihm.geometry.point_cloud import voxel_indices
 from unihm.perception.articulation import find_joint
 from unihm.perception.completing import COMPLETION
+from unihm.perception.plain_words import about, check_wish, plainly, ruled_out
 from unihm.perception.prompts import at_box, at_pixel, check_request
 from unihm.perception.segmentation import lies_on, table_region
 from unihm.perception.tabletop import OTHER_POINTS, TARGET_POINTS, object_cloud, world
@@ -164,15 +165,7 @@ class Cliport:
         Raises:
             ValueError: Nothing in view fits the words, or several things do; the point or the box is on none.
         """
-        words, mask = self.reader([instruction])
-        grounded = self.network.ground(seen.encoded, torch.arange(len(seen.found))[None], words, mask)
-        if point is not None:
-            target = at_pixel(point, seen.found.labels, seen.points_world, seen.scene)
-        elif box is not None:
-            target = at_box(box, seen.found.labels)
-        else:
-            target = self._choose(seen, instruction, self.judged(seen, instruction, grounded.target[0]))
-        asked = self._asked(grounded, target, seen.found.kinds[target])
+        target, asked = self.meant(seen, instruction, point, box)
         of_use = {target, asked.reference}
         objects = [self._object(seen, i, whole=i == target, near=i in of_use) for i in range(len(seen.found))]
         if seen.found.kinds[target] == PART:
@@ -186,6 +179,26 @@ class Cliport:
             target=target,
             asked=asked,
         )
+
+    @torch.inference_mode()
+    def meant(
+        self,
+        seen: Seen,
+        instruction: str,
+        point: tuple[int, int] | None = None,
+        box: tuple[int, int, int, int] | None = None,
+    ) -> tuple[int, Asked]:
+        """Which of the things and what shall be done with it, before anybody looks at its shape; see `understand`."""
+        check_wish(instruction)
+        plain = plainly(instruction, self.card["nouns"])
+        grounded = self._grounded(seen, plain)
+        if point is not None:
+            target = at_pixel(point, seen.found.labels, seen.points_world, seen.scene)
+        elif box is not None:
+            target = at_box(box, seen.found.labels)
+        else:
+            target = self._choose(seen, instruction, self.judged(seen, plain, grounded.target[0]))
+        return target, self._asked(grounded, target, seen.found.kinds[target], ruled_out(plain))
 
     def cut(
         self, scene: Scene, points_world: Float[np.ndarray, "H W 3"], T_world_camera: Float[np.ndarray, "4 4"]
@@ -223,6 +236,19 @@ class Cliport:
         adjusted[[i for i in range(len(fits)) if used and kept and i not in kept]] -= _RULED_OUT
         return adjusted
 
+    def _grounded(self, seen: Seen, plain: str) -> Grounded:
+        """What plain words mean in an image.
+
+        Which thing is meant does not depend on what shall be done with it: the words for it are also read within the
+        plainest wish, and the mean of both decides.
+        """
+        thing = about(plain)
+        said = [plain, f"Pick up {thing}."] if thing else [plain]
+        words, mask = self.reader(said)
+        rows = torch.arange(len(seen.found)).expand(len(said), -1)
+        both = self.network.ground(seen.encoded, rows, words, mask)
+        return replace(both, target=both.target.mean(dim=0, keepdim=True))
+
     def _choose(self, seen: Seen, instruction: str, fits: torch.Tensor) -> int:
         order = fits.argsort(descending=True).tolist()
         best = order[0]
@@ -244,15 +270,29 @@ class Cliport:
         )
         raise ValueError(f"{what}; I see: {', '.join(names)}.")
 
-    def _asked(self, grounded: Grounded, target: int, kind: str) -> Asked:
-        """The likeliest of what makes sense: parts that move open or shut, free things go where their task leads."""
+    def _asked(self, grounded: Grounded, target: int, kind: str, never: frozenset[str] = frozenset()) -> Asked:
+        """The likeliest of what makes sense: parts that move open or shut, free things go where their task leads.
+
+        What plain words rule out is not it, whatever the network says: "left" is never right.
+        """
         tasks = dict(zip(TASKS, grounded.task[0].log_softmax(dim=0).tolist(), strict=True))
         if kind == PART:
-            task, relation = max(("pull", "push", "open", "close"), key=lambda name: tasks[name]), ""
+            task, relation = (
+                max(
+                    (name for name in ("pull", "push", "open", "close") if name not in never),
+                    key=lambda name: tasks[name],
+                ),
+                "",
+            )
         else:
             relations = dict(zip(self.relations, grounded.relation[0].log_softmax(dim=0).tolist(), strict=True))
             task, relation = max(
-                ((task, relation) for task in GOES for relation in GOES[task] if relation in relations),
+                (
+                    (task, relation)
+                    for task in GOES
+                    for relation in GOES[task]
+                    if relation in relations and relation not in never
+                ),
                 key=lambda pair: tasks[pair[0]] + relations[pair[1]],
             )
         others = grounded.reference[0].clone()

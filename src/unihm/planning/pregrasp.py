@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float
+from scipy.spatial.transform import Rotation
 
 from unihm.geometry.object_frame import canonical_object_frame
 from unihm.planning.wording import direction_vector
@@ -14,6 +15,7 @@ from unihm.schema.plan import Plan
 _DISTANCE, _ABOVE_CENTRE = 0.453, 0.062
 _MEAN_ROTATION = np.array([[-0.837, 0.444, 0.319], [0.002, 0.586, -0.811], [-0.547, -0.678, -0.491]])
 _ABOVE_TABLE = 0.107  # m, median there; fingers of a lower palm would start in the table
+_OTHER_SIDES = np.radians([45.0, -90.0, 90.0, -45.0])  # in the order in which they were found to help
 _TOWARD_CAMERA = np.radians(36.4)  # median angle by which the palm comes from the right of the object to the camera
 
 
@@ -39,6 +41,22 @@ def pregrasp(plan: Plan) -> Float[np.ndarray, "4 4"]:
     height = max(_ABOVE_CENTRE, _ABOVE_TABLE - float(T_world_canonical[2, 3]))
     T_canonical_palm[:3, 3] = [_DISTANCE, 0.0, height]
     return T_world_canonical @ T_canonical_palm
+
+
+def other_pregrasps(plan: Plan) -> Float[np.ndarray, "4 4 4"]:
+    """The same from other sides, turned about the vertical through the object: for who can try more than one.
+
+    Args:
+        plan: See `pregrasp`.
+    """
+    T, pivot = pregrasp(plan), plan.T_world_object[0, :3, 3]
+    turned = []
+    for angle in _OTHER_SIDES:
+        R = Rotation.from_rotvec([0.0, 0.0, angle]).as_matrix()
+        T_turn = np.eye(4)
+        T_turn[:3, :3], T_turn[:3, 3] = R, pivot - R @ pivot
+        turned.append(T_turn @ T)
+    return np.stack(turned)
 
 
 def _orthonormal(R: np.ndarray) -> np.ndarray:

@@ -42,6 +42,8 @@ class SceneMaking:
     """Scenes of different seeds have nothing in common."""
     meshes: str | None = None
     """Folder of the user's own meshes, which then stand among the other things."""
+    without: tuple[str, ...] = ()
+    """Folders of those meshes that are left out, for testing."""
     backend: str = "auto"
     """Of the rendering, see `simulation.rendering`."""
     width: int = 640
@@ -70,6 +72,7 @@ class SceneMaking:
             views=self.views,
             held_out=self.families == "unseen",
             meshes=None if self.meshes is None else Path(self.meshes),
+            without=tuple(self.without),
             size=(self.width, self.width * 3 // 4),
             backend=self.backend,
         )

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from unihm.planning.goals import goal_pose, task_path
-from unihm.planning.pace import GENH2R
+from unihm.planning.pace import GENH2R, Pace
 from unihm.scenes import asking_forms as forms
 from unihm.scenes.drawing import one_of
 from unihm.scenes.layout import TableTop
@@ -88,6 +88,47 @@ def askings(
     return tuple(found.values())
 
 
+def asking_about(
+    target: int,
+    task: str,
+    things: Sequence[Thing],
+    T_world_camera: Float[np.ndarray, "4 4"],
+    rng: np.random.Generator,
+    *,
+    held_out_wording: bool = False,
+    surroundings_world: Float[np.ndarray, "m 3"] | None = None,
+    table: TableTop | None = None,
+    pace: Pace = GENH2R,
+) -> Asking:
+    """An instruction for one task about one thing; see `askings`.
+
+    Args:
+        target: Index of the thing.
+        task: One of `schema.task.TASKS`.
+        things: What is in view.
+        T_world_camera: Pose of the camera.
+        rng: Draws everything.
+        held_out_wording: See `askings`.
+        surroundings_world: See `askings`, m.
+        table: See `askings`.
+        pace: Speeds of the path.
+
+    Raises:
+        ValueError: 25 times nothing could be said or done; the message says what was in the way last.
+    """
+    asker = _Asker(things, T_world_camera, rng, held_out_wording, True, surroundings_world, table, pace)
+    reason = ""
+    for _ in range(_TRIES):
+        try:
+            wanted, chosen = asker.wishes.of_any(task, (target,))
+            if chosen == target:
+                said = asker.phrase([r for r in asker.referrings if r.fits == (target,)], wanted)
+                return asker.with_path(asker.said(wanted, said), wanted, target)
+        except ValueError as error:
+            reason = str(error)
+    raise ValueError(f"Nothing to {task} can be asked for of the {things[target].family}: {reason}")
+
+
 class _Asker:
     """Draws instructions about one scene."""
 
@@ -100,7 +141,9 @@ class _Asker:
         paths: bool,
         surroundings_world: np.ndarray | None,
         table: TableTop | None,
+        pace: Pace = GENH2R,
     ):
+        self.pace = pace
         self.things, self.T_world_camera, self.rng = things, T_world_camera, rng
         self.held_out, self.paths, self.table = held_out, paths, table
         self.wishes = Wishes(things, T_world_camera, rng, held_out)
@@ -118,9 +161,9 @@ class _Asker:
             if several:
                 return self._ambiguous(task, several)
         wanted, target = self.wishes.of_any(task, targets)
-        said = self._phrase([r for r in self.referrings if r.fits == (target,)], wanted)
-        asking = self._said(wanted, said)
-        return self._with_path(asking, wanted, target) if self.paths else asking
+        said = self.phrase([r for r in self.referrings if r.fits == (target,)], wanted)
+        asking = self.said(wanted, said)
+        return self.with_path(asking, wanted, target) if self.paths else asking
 
     def _absent(self) -> Asking:
         """About what is not in view: a door, a drawer or a lid, or a free object."""
@@ -136,16 +179,16 @@ class _Asker:
             if parts
             else self.wishes.of_free(task, one_of(self.rng, self.wishes.free))
         )
-        return self._said(wanted, said)
+        return self.said(wanted, said)
 
     def _ambiguous(self, task: str, several: list[Referring]) -> Asking:
         one = one_of(self.rng, sorted({r.fits[0] for r in several}))
         free = self.things[one].joint is None
         wanted = self.wishes.of_free(task, one) if free else Wanted(task=task, form=SIMPLE[task])
-        said = self._phrase([r for r in several if r.fits[0] == one and wanted.reference not in r.fits], wanted)
-        return self._said(wanted, said)
+        said = self.phrase([r for r in several if r.fits[0] == one and wanted.reference not in r.fits], wanted)
+        return self.said(wanted, said)
 
-    def _phrase(self, fitting: list[Referring], wanted: Wanted | None = None) -> Referring:
+    def phrase(self, fitting: list[Referring], wanted: Wanted | None = None) -> Referring:
         """One of several phrases; each way to tell is about as likely as the others, names are likelier."""
         if wanted is not None and wanted.relation:
             # "Put the can next to the mug left of the box" could be read in two ways; nobody says "the left can to
@@ -162,7 +205,7 @@ class _Asker:
         kind = kinds[int(self.rng.choice(len(kinds), p=likely / likely.sum()))]
         return one_of(self.rng, [r for r in fitting if r.refers_by == kind])
 
-    def _said(self, wanted: Wanted, said: Referring) -> Asking:
+    def said(self, wanted: Wanted, said: Referring) -> Asking:
         """The words around a phrase."""
         clauses, sentences, frames = (
             (forms.HELD_OUT_CLAUSES, forms.HELD_OUT_SENTENCES, forms.HELD_OUT_FRAMES)
@@ -173,7 +216,7 @@ class _Asker:
         slots = {**wanted.slots, "object": said.phrase, "it": said.pronoun}
         if wanted.reference >= 0:
             plain = [r for r in self.referrings if r.fits == (wanted.reference,) and r.refers_by in _PLAIN]
-            reference = self._phrase(plain)
+            reference = self.phrase(plain)
             slots["where"] = slots["where"].format(r=reference.phrase)
         form = wanted.form
         if whole and self.rng.random() < _WHOLE:
@@ -197,7 +240,7 @@ class _Asker:
             turn=wanted.turn,
         )
 
-    def _with_path(self, asking: Asking, wanted: Wanted, target: int) -> Asking:
+    def with_path(self, asking: Asking, wanted: Wanted, target: int) -> Asking:
         thing, cloud = self.things[target], self.wishes.clouds[target]
         others = [k for k in range(len(self.things)) if k != target]
         if thing.joint is not None:
@@ -221,5 +264,5 @@ class _Asker:
                 raise ValueError("the goal is not on the table")
         sparse = cloud[:: max(1, len(cloud) // _POINTS)]
         scene_points = np.concatenate(scene) if scene else np.zeros((0, 3))
-        path, rest = task_path(wanted.task, thing.T_world_object, sparse, goal, scene_points, GENH2R)
+        path, rest = task_path(wanted.task, thing.T_world_object, sparse, goal, scene_points, self.pace)
         return replace(asking, T_world_object=path, rest_frames=rest)

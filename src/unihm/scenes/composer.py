@@ -16,7 +16,7 @@ from unihm.geometry.pose import yaw_pose
 from unihm.registry import unknown_name
 from unihm.scenes.free_things import POINTS, draw_objects, thing_of
 from unihm.scenes.furniture import Furniture, draw_furniture, part_thing
-from unihm.scenes.layout import TableTop, lay_out
+from unihm.scenes.layout import Placed, TableTop, footprint, lay_out
 from unihm.scenes.photograph import Light, developed, draw_light
 from unihm.scenes.records import SceneExample, Thing
 from unihm.scenes.scene_model import Printed, SceneModel, add_object, compiled, painted
@@ -38,6 +38,16 @@ _GLOSS = (0.0, 0.0, 0.3, 0.8)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Staged:
+    """What is on the table before anything is drawn."""
+
+    object: Placed | None = None
+    """A free object where it shall stand; it is the first of the things."""
+    furniture: Furniture | None = None
+    """A piece of furniture; where it stands is drawn. Its parts are the last of the things."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Drawn:
     """One arrangement."""
 
@@ -45,8 +55,13 @@ class Drawn:
     """Its images, without instructions."""
     table: TableTop
     """What it stands on."""
-    furniture_world: Float[np.ndarray, "n 3"]
-    """Points on the furniture; none where there is none, m."""
+    furniture: Furniture | None
+    """Where there is one, as it stands."""
+
+    @property
+    def furniture_world(self) -> Float[np.ndarray, "n 3"]:
+        """Points on the furniture; none where there is none, m."""
+        return np.zeros((0, 3)) if self.furniture is None else self.furniture.surface_world
 
 
 def draw_scene(
@@ -69,6 +84,8 @@ def draw_scenes(
     views: int = 2,
     held_out: bool = False,
     meshes: Path | None = None,
+    without: tuple[str, ...] = (),
+    staged: Staged | None = None,
     size: tuple[int, int] = (640, 480),
     backend: str = "auto",
 ) -> Drawn:
@@ -80,6 +97,8 @@ def draw_scenes(
         views: How many cameras; a further one costs a fifth of a scene.
         held_out: Whether some of the objects are of held-out families.
         meshes: Folder of a user's meshes, of which some objects are; see `user_meshes.find_meshes`.
+        without: Folders of those meshes that are left out.
+        staged: What is there in any case; no other furniture is drawn then.
         size: Width and height of the images, pixels.
         backend: One of `simulation.rendering.BACKENDS`, or ``auto``.
 
@@ -88,7 +107,17 @@ def draw_scenes(
     """
     if style not in STYLES:
         raise unknown_name("Style of scenes", style, STYLES)
-    order = _Order(seed=seed, style=style, views=views, held_out=held_out, meshes=meshes, size=size, backend=backend)
+    order = _Order(
+        seed=seed,
+        style=style,
+        views=views,
+        held_out=held_out,
+        meshes=meshes,
+        without=without,
+        staged=staged,
+        size=size,
+        backend=backend,
+    )
     rng = np.random.default_rng(seed)
     for _ in range(_ATTEMPTS):
         if (drawn := _attempt(order, rng)) is not None:
@@ -105,6 +134,8 @@ class _Order:
     views: int
     held_out: bool
     meshes: Path | None
+    without: tuple[str, ...]
+    staged: Staged | None
     size: tuple[int, int]
     backend: str
 
@@ -113,12 +144,25 @@ def _attempt(order: _Order, rng: np.random.Generator) -> Drawn | None:
     """One arrangement; None where too few things of it can be seen."""
     style = STYLES[order.style]
     azimuth = rng.uniform(-np.pi, np.pi)
-    furniture = draw_furniture(rng) if rng.random() < style.fixture_share else None
+    first = order.staged and order.staged.object
+    if order.staged is None:
+        furniture = draw_furniture(rng) if rng.random() < style.fixture_share else None
+    else:
+        furniture = order.staged.furniture
     table, furniture = _table(furniture, azimuth, style, rng)
     parts = furniture.parts if furniture else ()
+    if order.staged is not None and (order.staged.furniture is None) != (furniture is None):
+        return None
     least, most = (max(n - _FEWER * bool(parts), 1) for n in style.objects)
-    objects = draw_objects(style, int(rng.integers(least, most, endpoint=True)), order.held_out, order.meshes, rng)
-    placed = lay_out(objects, table, style, rng, (furniture.outline, *furniture.swept) if furniture else ())
+    objects = draw_objects(
+        style, int(rng.integers(least, most, endpoint=True)), order.held_out, order.meshes, rng, order.without
+    )
+    taken = (furniture.outline, *furniture.swept) if furniture else ()
+    if first:
+        taken = (*taken, footprint(first.vertices_world))
+        if not table.holds(taken[-1]):
+            return None
+    placed = (*((first,) if first else ()), *lay_out(objects, table, style, rng, taken))
     free = len(placed)
     if free < least:
         return None
@@ -143,7 +187,12 @@ def _attempt(order: _Order, rng: np.random.Generator) -> Drawn | None:
     visible = np.min([shares for _, shares in seen], axis=0) >= LEAST_VISIBLE
     kept = np.flatnonzero(visible)
     strange = any(things[k].held_out for k in kept)
-    if visible[:free].sum() < least or not visible[free:].all() or strange != order.held_out:
+    if (
+        visible[:free].sum() < least
+        or not visible[free:].all()
+        or (first and not visible[0])
+        or strange != order.held_out
+    ):
         return None
     for index in np.flatnonzero(~visible):
         scene.take_out(int(index))
@@ -158,11 +207,7 @@ def _attempt(order: _Order, rng: np.random.Generator) -> Drawn | None:
             _photographed(order, scene, renderer, camera, tuple(things[k] for k in kept), number, prints, light, rng)
             for camera, _ in seen
         ]
-    return Drawn(
-        examples=examples,
-        table=table,
-        furniture_world=furniture.surface_world if furniture else np.zeros((0, 3)),
-    )
+    return Drawn(examples=examples, table=table, furniture=furniture)
 
 
 def _table(

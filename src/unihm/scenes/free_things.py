@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from unihm.datasets.object_names import OBJECT_NAMES
 from unihm.scenes.appearance import colour_words
 from unihm.scenes.families import FAMILIES, HELD_OUT
 from unihm.scenes.household import HouseholdObject, attributes, draw_object
@@ -14,6 +15,7 @@ from unihm.scenes.outer_surface import outer_surface
 from unihm.scenes.records import Thing
 from unihm.scenes.styles import Style
 from unihm.scenes.user_meshes import find_meshes, mesh_object
+from unihm.scenes.ycb_things import ycb_thing
 
 POINTS = 2048
 """Of each thing's surface."""
@@ -22,7 +24,12 @@ _OWN = 0.6  # share of a user's meshes where some are given
 
 
 def draw_objects(
-    style: Style, count: int, held_out: bool, meshes: Path | None, rng: np.random.Generator
+    style: Style,
+    count: int,
+    held_out: bool,
+    meshes: Path | None,
+    rng: np.random.Generator,
+    without: tuple[str, ...] = (),
 ) -> tuple[HouseholdObject, ...]:
     """Some objects.
 
@@ -32,20 +39,28 @@ def draw_objects(
         held_out: Whether the first one and a share of the others are of held-out families.
         meshes: Folder of a user's meshes; a share of the others are from there, and the first one unless held out.
         rng: Draws them.
+        without: Folders of the user's meshes that are left out.
     """
-    own = find_meshes(meshes) if meshes else ()
+    own = [mesh for mesh in find_meshes(meshes) if mesh[1].parent.name not in without] if meshes else []
     objects: list[HouseholdObject] = []
     twins = count > 1 and rng.random() < style.twin_share
     for k in range(count):
         strange = held_out and (k == 0 or rng.random() < _STRANGERS)
         family = objects[rng.integers(k)].family if twins and k == count - 1 else None
         if own and not (strange and k == 0) and (k == 0 or rng.random() < _OWN):
-            objects.append(mesh_object(*own[rng.integers(len(own))], rng))
+            objects.append(_own(*own[rng.integers(len(own))], rng))
         elif family in FAMILIES:
             objects.append(draw_object(rng, family, held_out=family in HELD_OUT))
         else:
             objects.append(draw_object(rng, held_out=strange))
     return tuple(objects)
+
+
+def _own(name: str, file: Path, rng: np.random.Generator) -> HouseholdObject:
+    """A user's mesh; YCB's are known by their words and colours."""
+    if file.parent.name in OBJECT_NAMES:
+        return ycb_thing(file.parent.parent, file.parent.name, rng)
+    return mesh_object(name, file, rng)
 
 
 def thing_of(placed: Placed, rng: np.random.Generator) -> Thing:

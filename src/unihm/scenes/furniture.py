@@ -45,16 +45,15 @@ class ChestDrawer(Drawer):
     """Rows and columns of drawers."""
     slot: tuple[int, int] = (0, 0)
     """Row from the top, and column from the left of who looks at the front."""
+    alone: bool = False
+    """Whether no other fixture of its chest is in the world: it then has the chest, and the other fronts stand still."""
 
     @property
     def design(self) -> Design:
         """What it consists of; the first one has the chest."""
-        (d, w, h), t, (rows, columns), (row, column) = self.size, self.board, self.grid, self.slot
+        (d, w, h), t = self.size, self.board
         x, y = d / 2, w / 2
-        high = h - t - row * (h - 2 * t) / rows - _GAP
-        low = high - (h - 2 * t) / rows + _GAP
-        left = -y + t + column * (w - 2 * t) / columns + _GAP
-        right = left + (w - 2 * t) / columns - 2 * _GAP
+        left, right, low, high = self._front(self.slot)
         side = low + 0.75 * (high - low)
         shell = (
             Board(low=(-x, -y, 0.0), high=(x, -y + t, h)),
@@ -63,9 +62,12 @@ class ChestDrawer(Drawer):
             Board(low=(-x, -y, 0.0), high=(-x + t, y, h)),
             Board(low=(-x, -y, 0.0), high=(x, y, t)),
         )
+        slots = [(row, column) for row in range(self.grid[0]) for column in range(self.grid[1])]
+        others = [self._front(slot) for slot in slots if slot != self.slot]
+        fronts = (Board(low=(x - t, left, low), high=(x, right, high)) for left, right, low, high in others)
         return replace(
             super().design,
-            frame=shell if self.slot == (0, 0) else (),
+            frame=(*shell, *fronts) if self.alone else shell if self.slot == (0, 0) else (),
             panels=(
                 Board(low=(x - t, left, low), high=(x, right, high)),
                 Board(low=(-x + 2 * t, left, low), high=(x, right, low + t)),
@@ -75,6 +77,13 @@ class ChestDrawer(Drawer):
             ),
             handle=(x, (left + right) / 2, (low + high) / 2),
         )
+
+    def _front(self, slot: tuple[int, int]) -> tuple[float, float, float, float]:
+        """Left, right, lower and upper edge of the front in a slot, m."""
+        (_, w, h), t, (rows, columns), (row, column) = self.size, self.board, self.grid, slot
+        high = h - t - row * (h - 2 * t) / rows - _GAP
+        left = -w / 2 + t + column * (w - 2 * t) / columns + _GAP
+        return left, left + (w - 2 * t) / columns - 2 * _GAP, high - (h - 2 * t) / rows + _GAP, high
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -141,14 +150,21 @@ def _covered(board: Board) -> Float[np.ndarray, "n 3"]:
     return grid[((grid == low) | (grid == high)).any(axis=1)]
 
 
-def draw_furniture(rng: np.random.Generator) -> Furniture:
-    """A piece of furniture for a table, its front along x, at the origin."""
+def draw_furniture(rng: np.random.Generator, kind: str | None = None, *, held_out: bool = False) -> Furniture:
+    """A piece of furniture for a table, its front along x, at the origin.
+
+    Args:
+        rng: Draws it.
+        kind: chest, cabinet or lid; any by default.
+        held_out: With sizes and a handle beyond what training has drawn.
+    """
     frame = draw_colour(rng, body := str(rng.choice(_BODIES)))
     metal = draw_colour(rng, str(rng.choice(_METALS)))
     common = str(rng.choice(COLOUR_NAMES))
     alike, same = rng.random() < _ALL_ALIKE, rng.random() < _SAME_COLOUR
-    kind = rng.choice(("chest", "chest", "cabinet", "lid"))
-    parts, places = {"chest": _chest, "cabinet": _cabinet, "lid": _box}[kind](rng)
+    kind = kind or str(rng.choice(("chest", "chest", "cabinet", "lid")))
+    drawn = _Beyond(rng.bit_generator) if held_out else rng
+    parts, places = {"chest": _chest, "cabinet": _cabinet, "lid": _box}[kind](drawn)
     painted, colours = [], []
     for index, part in enumerate(parts):
         colour = body if same else common if alike else str(rng.choice(COLOUR_NAMES))
@@ -163,6 +179,14 @@ def draw_furniture(rng: np.random.Generator) -> Furniture:
         )
         colours.append(colour)
     return Furniture(parts=tuple(painted), colours=tuple(colours), places=places)
+
+
+class _Beyond(np.random.Generator):
+    """Draws sizes just above their ranges, and all else as it is drawn for training."""
+
+    def uniform(self, low=0.0, high=1.0, size=None):
+        """Up to a third of the range above it."""
+        return super().uniform(high, np.add(high, np.subtract(high, low) / 3), size)
 
 
 def part_thing(furniture: Furniture, index: int, count: int, rng: np.random.Generator) -> Thing:

@@ -44,19 +44,20 @@ def find_meshes(folder: Path) -> tuple[tuple[str, Path], ...]:
     return tuple(sorted(found.items()))
 
 
-def mesh_object(name: str, file: Path, rng: np.random.Generator) -> HouseholdObject:
+def mesh_object(name: str, file: Path, rng: np.random.Generator, colour: str | None = None) -> HouseholdObject:
     """A mesh in one colour, in its own frame.
 
     Args:
         name: What it is called.
         file: The mesh, m.
-        rng: Draws the colour.
+        rng: Draws the colour, and its shade.
+        colour: One of `appearance.COLOUR_NAMES`; any by default.
 
     Raises:
         ValueError: The file holds no mesh, or one that is too large for metres.
     """
     vertices, faces = _load(file)
-    colour = str(rng.choice(COLOUR_NAMES))
+    colour = colour or str(rng.choice(COLOUR_NAMES))
     low, high = vertices.min(axis=0), vertices.max(axis=0)
     return HouseholdObject(
         family=name,

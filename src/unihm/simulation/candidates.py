@@ -7,9 +7,11 @@ guessed, what is kept is what goes well in several worlds, and with the hand a l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,6 @@ from scipy.spatial.transform import Rotation
 from unihm.contact_phases import contact_phase, lift_frame
 from unihm.geometry.interpolation import rows_at
 from unihm.hands.description import HandDescription, describe_hand
-from unihm.processes import spread
 from unihm.schema.motion import HandMotion
 from unihm.simulation import constants
 from unihm.simulation.perceived import Perceived
@@ -32,6 +33,8 @@ WORLDS = ((1.0, 1.0), (2.0, 1.0), (1.0, 0.625))
 Full bottles weigh twice the assumed density, and 0.8 becomes the lowest friction that is judged.
 """
 
+_ROUND = 4  # motions that are tried between two looks whether that is enough
+
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
@@ -40,7 +43,7 @@ class Attempt:
     outcome: Outcome
     """In the first of `WORLDS`."""
     held: float
-    """Share of `WORLDS` in which it succeeded; 0 where it failed in the first."""
+    """Share of `WORLDS` in which it is known to succeed; 0 where it failed in the first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +100,7 @@ def candidates(
 
 
 def best_of(
-    motions: Sequence[HandMotion],
+    motions: Iterable[HandMotion],
     perceived: Perceived | PerceivedPart,
     task: str,
     *,
@@ -106,14 +109,15 @@ def best_of(
     friction: float = constants.FRICTION,
     table_height: float | None = None,
     hand: HandDescription | None = None,
+    enough: int | None = None,
     workers: int = 1,
     progress: Callable[[int], object] | None = None,
 ) -> tuple[int, tuple[Attempt, ...]]:
     """Simulate each motion on the perceived object in all of `WORLDS`, and say which went best (`most_robust`).
 
     Args:
-        motions: Candidates; what a motion itself carries of the object (its cloud) is not looked at, and its object
-            path only as movement.
+        motions: Candidates, taken as they are wanted; what a motion itself carries of the object (its cloud) is not
+            looked at, and its object path only as movement.
         perceived: What is known of the object, or of the drawer, door or lid.
         task: Key of `TASKS`.
         families: See `most_robust`.
@@ -121,21 +125,21 @@ def best_of(
         friction: Sliding friction that is assumed.
         table_height: m; by default the perceived object's lowest point, of parts 0.
         hand: The motions' hand; by default the one that they name.
-        workers: Processes; the result does not depend on it.
+        enough: Motions are tried four at a time, and those that succeed in the other worlds as well, until so many have
+            held in all of them; None tries all.
+        workers: Threads (a step of MuJoCo leaves the interpreter to others); the result does not depend on it.
         progress: Told how many are done, whenever one is.
 
     Returns:
-        Index of the best, and what became of all.
+        Index of the best, and what became of all that were tried.
 
     Raises:
         ValueError: There is no motion, or see `unihm.simulation.tasks.prepare`.
     """
-    if not motions:
-        raise ValueError("Expected at least one candidate, got none.")
     if workers < 1:
         raise ValueError(f"Expected at least one worker, got {workers}.")
-    attempt = partial(
-        _attempt,
+    tried_in = partial(
+        _tried,
         perceived=perceived,
         task=task,
         criterion=criterion,
@@ -143,12 +147,23 @@ def best_of(
         table_height=table_height,
         hand=hand,
     )
-    attempts = []
-    with spread(attempt, min(workers, len(motions))) as tried:
-        for _, one in tried(motions):
-            attempts.append(one)
-            if progress is not None:
-                progress(len(attempts))
+    attempts: list[Attempt] = []
+    left = iter(motions)
+    with ThreadPoolExecutor(workers) as pool:
+        while several := list(islice(left, _ROUND)):
+            for motion, outcome in zip(several, pool.map(partial(tried_in, world=0), several), strict=True):
+                others: list[Outcome] = []
+                known = sum(one.held == 1.0 for one in attempts)
+                if outcome.success and (enough is None or known < enough):
+                    others = list(pool.map(partial(tried_in, motion), range(1, len(WORLDS))))
+                good = outcome.success + sum(one.success for one in others)
+                attempts.append(Attempt(outcome=outcome, held=good / len(WORLDS)))
+                if progress is not None:
+                    progress(len(attempts))
+            if enough is not None and sum(one.held == 1.0 for one in attempts) >= enough:
+                break
+    if not attempts:
+        raise ValueError("Expected at least one candidate, got none.")
     return most_robust(attempts, families), tuple(attempts)
 
 
@@ -169,30 +184,29 @@ def most_robust(attempts: Sequence[Attempt], families: int | None = None) -> int
     return max(range(len(attempts)), key=lambda i: (round(merit[i], 9), attempts[i].outcome.progress, -i))
 
 
-def _attempt(
+def _tried(
     motion: HandMotion,
+    world: int,
     perceived: Perceived | PerceivedPart,
     task: str,
     criterion: str,
     friction: float,
     table_height: float | None,
     hand: HandDescription | None,
-) -> Attempt:
-    outcomes: list[Outcome] = []
-    for mass_factor, friction_factor in WORLDS:
-        outcome, _ = run(
-            task,
-            motion,
-            **_heavier(perceived, mass_factor),
-            criterion=criterion,
-            friction=friction_factor * friction,
-            table_height=0.0 if table_height is None and isinstance(perceived, PerceivedPart) else table_height,
-            hand=hand,
-        )
-        outcomes.append(outcome)
-        if not outcomes[0].success:
-            break
-    return Attempt(outcome=outcomes[0], held=sum(outcome.success for outcome in outcomes) / len(WORLDS))
+) -> Outcome:
+    """What becomes of a motion in one of `WORLDS`."""
+    mass_factor, friction_factor = WORLDS[world]
+    outcome, _ = run(
+        task,
+        motion,
+        **_heavier(perceived, mass_factor),
+        criterion=criterion,
+        friction=friction_factor * friction,
+        early=True,
+        table_height=0.0 if table_height is None and isinstance(perceived, PerceivedPart) else table_height,
+        hand=hand,
+    )
+    return outcome
 
 
 def _heavier(perceived: Perceived | PerceivedPart, factor: float) -> dict[str, Any]:

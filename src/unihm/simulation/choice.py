@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,31 +27,33 @@ def judged_by(task: str, perceived: Perceived | PerceivedPart) -> str:
 
 
 def choose(
-    motions: Sequence[HandMotion],
+    motions: Iterable[HandMotion],
     perceived: Perceived | PerceivedPart,
     task: str,
     *,
     families: int | None = None,
     criterion: str = "full",
     hand: HandDescription | None = None,
+    enough: int | None = None,
     workers: int = 1,
     progress: Callable[[int], object] | None = None,
 ) -> tuple[int, dict[str, Any]]:
     """Simulate motions on what is perceived and keep the most robust one.
 
     Args:
-        motions: Candidates; one is simulated, too.
+        motions: Candidates, taken as they are wanted; one is simulated, too.
         perceived: What is known of the object.
         task: Key of `simulation.tasks.TASKS`; of those that handle an object.
         families: See `simulation.candidates.most_robust`.
         criterion: See the task.
         hand: The motions' hand; by default the one that they name.
-        workers: Processes.
+        enough: See `simulation.candidates.best_of`.
+        workers: Threads.
         progress: Told how many are done, whenever one is.
 
     Returns:
         Index of the best, and as JSON values: task, criterion, candidates, chosen, why, success and reason of the
-        chosen one, successes, outcomes of all, and what was assumed of the object.
+        chosen one, successes, confidence (their share), outcomes of all, and what was assumed of the object.
 
     Raises:
         ValueError: There is no motion, or see `unihm.simulation.tasks.prepare`.
@@ -63,20 +65,24 @@ def choose(
         families=families,
         criterion=criterion,
         hand=hand,
+        enough=enough,
         workers=workers,
         progress=progress,
     )
     outcome = attempts[best].outcome
+    successes = sum(attempt.outcome.success for attempt in attempts)
     facts = {
         "task": task,
         "criterion": criterion,
         **_assumed(perceived),
         "candidates": len(attempts),
+        "families": families or len(attempts),
         "chosen": best,
         "why": why(best, attempts),
         "success": outcome.success,
         "reason": outcome.reason,
-        "successes": sum(attempt.outcome.success for attempt in attempts),
+        "successes": successes,
+        "confidence": round(successes / len(attempts), 4),
         "outcomes": [
             {
                 "success": attempt.outcome.success,

@@ -8,6 +8,7 @@ MuJoCo would put an unstable world back to its start and go on, which looks like
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from unihm.simulation.constants import FASTEST, LAST_STATES
 from unihm.simulation.world import World
 
 _STATE = mujoco.mjtState.mjSTATE_INTEGRATION
+_lock, _inside, _previous = threading.Lock(), 0, None
 KIND, VERSION = "unstable_rollout", 1
 
 
@@ -100,13 +102,23 @@ class LastStates:
 
 @contextmanager
 def silent_warnings() -> Iterator[None]:
-    """MuJoCo's warnings neither printed nor appended to a file in the working folder; they are still counted."""
-    previous = mujoco.get_mju_user_warning()
-    mujoco.set_mju_user_warning(_ignore)
+    """MuJoCo's warnings neither printed nor appended to a file in the working folder; they are still counted.
+
+    The handler is the process's: the first thread that is here sets it, the last one that leaves puts the old one back.
+    """
+    global _inside, _previous
+    with _lock:
+        if not _inside:
+            _previous = mujoco.get_mju_user_warning()
+            mujoco.set_mju_user_warning(_ignore)
+        _inside += 1
     try:
         yield
     finally:
-        mujoco.set_mju_user_warning(previous)
+        with _lock:
+            _inside -= 1
+            if not _inside:
+                mujoco.set_mju_user_warning(_previous)
 
 
 def _ignore(_: str) -> None:

@@ -24,10 +24,14 @@ from unihm.simulation.instability import LastStates, instability, silent_warning
 from unihm.simulation.records import Records, Rollout
 from unihm.simulation.world import World
 
+_ASKED = 0.1  # s between questions whether there is hope
 __all__ = ["Disturbance", "Rollout", "initial_state", "push", "simulate", "step_through"]
 
 Disturbance = Callable[[float], "np.ndarray | None"]
 """Time since the end of the settling, s, to an acceleration (3,) of the object, m/s^2, or None."""
+
+Hopeless = Callable[[float, Any], bool]
+"""Time as for `Disturbance`, and MuJoCo's data, to whether nothing that comes can matter any more."""
 
 
 def simulate(
@@ -38,6 +42,7 @@ def simulate(
     settle: float = SETTLE,
     disturbance: Disturbance | None = None,
     record_hz: float = 100.0,
+    hopeless: Hopeless | None = None,
     dump_folder: Path | None = None,
     seed: int = 0,
 ) -> Rollout:
@@ -50,6 +55,7 @@ def simulate(
         settle: How long the object may come to rest before, s.
         disturbance: Acceleration that pushes the object (a force of mass times it at its centre); asked once a record.
         record_hz: Records per second; rounded so that a record is a whole number of steps.
+        hopeless: Asked ten times a second; the rollout ends where it says so.
         dump_folder: Where the states before an instability are written; nowhere if not given.
         seed: Of whatever made the command; it is written beside those states. The simulation draws nothing.
 
@@ -67,6 +73,7 @@ def simulate(
         raise ValueError("A disturbance pushes the object, and this world has none.")
     started = time.perf_counter()
     every = max(1, round(1 / (record_hz * TIMESTEP)))
+    asked = every * max(1, round(_ASKED / (every * TIMESTEP)))
     blocks = math.ceil(seconds / (every * TIMESTEP) - 1e-9)
     wanted = targets(command, world, blocks * every * TIMESTEP)
     waiting = np.repeat(leading(wanted[:1], world), round(settle / TIMESTEP), axis=0)
@@ -85,6 +92,8 @@ def simulate(
                 break
         for first in range(0, 0 if failure else len(control), every):
             t = first * TIMESTEP
+            if hopeless is not None and first % asked == 0 and hopeless(t, data):
+                break
             push(world, data, None if disturbance is None else disturbance(t))
             if problem := step_through(world, data, control[first : first + every], last, records):
                 failure = f"unstable at t = {t:.2f} s: {problem}"

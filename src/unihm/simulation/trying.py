@@ -25,8 +25,10 @@ class Trying:
     """Simulate also where there is but one."""
     criterion: str = "full"
     """How strictly the task judges."""
+    enough: int | None = 1
+    """Stop when so many hold in all assumed worlds; None tries all in all worlds."""
     workers: int = 1
-    """Processes."""
+    """Threads."""
     progress: Callable[[int], object] | None = None
     """Told how many were simulated, whenever one is."""
 
@@ -35,6 +37,8 @@ class Trying:
             raise ValueError(f"candidates is {self.candidates}, expected at least 1.")
         if self.workers < 1:
             raise ValueError(f"workers is {self.workers}, expected at least 1.")
+        if self.enough is not None and self.enough < 1:
+            raise ValueError(f"enough is {self.enough}, expected at least 1.")
         if self.criterion not in CRITERIA:
             raise unknown_name("Criterion", self.criterion, CRITERIA)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -22,13 +22,14 @@ from unihm.schema.motion import HandMotion
 from unihm.simulation import constants
 from unihm.simulation.command import Command, command_of
 from unihm.simulation.fixtures import Fixture
-from unihm.simulation.rollout import Rollout, simulate
+from unihm.simulation.rollout import Hopeless, Rollout, simulate
 from unihm.simulation.solid_object import SolidObject
 from unihm.simulation.tasks.outcome import REASONS, Outcome
 from unihm.simulation.tasks.setting import Setting
 from unihm.simulation.world import World, build_world
 from unihm.simulation.wrist import reference_pose
 
+_SHOULD, _HAS = 0.06, 0.01  # m that it should have gone, and that it has gone at least
 __all__ = ["REASONS", "TASKS", "Outcome", "Task", "Trial", "prepare", "run", "scatter"]
 
 
@@ -105,12 +106,13 @@ class Trial:
     """The fixture, where it stands at the beginning."""
 
     def run(
-        self, *, record_hz: float = 100.0, dump_folder: Path | None = None, seed: int = 0
+        self, *, record_hz: float = 100.0, early: bool = False, dump_folder: Path | None = None, seed: int = 0
     ) -> tuple[Outcome, Rollout]:
         """Simulate and judge.
 
         Args:
             record_hz: Records a second.
+            early: Stop when what is handled was left behind: only how near a failure came may then be told otherwise.
             dump_folder: Where the last states before an instability are written.
             seed: Written beside them.
         """
@@ -120,10 +122,41 @@ class Trial:
             seconds=self.task.seconds,
             disturbance=None if self.world.object is None else self.task.disturbance,
             record_hz=record_hz,
+            hopeless=self._left_behind() if early else None,
             dump_folder=dump_folder,
             seed=seed,
         )
         return self.task.judge(rollout), rollout
+
+    def _left_behind(self) -> Hopeless | None:
+        """Whether object or handle are where they were although they should have gone far, or be high."""
+        path, object, fixture = self.motion.T_world_object, self.world.object, self.world.fixture
+        if path is None:
+            return None
+        if object is not None and self.T_world_object is not None:
+            start = self.T_world_object[:3, :3] @ object.centre_of_mass + self.T_world_object[:3, 3]
+        elif fixture is not None:
+            start = fixture.T_world_handle[:3, 3]
+        else:
+            return None
+        moved = path @ np.linalg.inv(path[0])
+        planned = moved[:, :3, :3] @ start + moved[:, :3, 3] - start
+        distance, height = np.linalg.norm(planned, axis=1), planned[:, 2]
+        body, address, model = self.world.object_body, self.world.fixture_qpos, self.world.model
+
+        def hopeless(t: float, data: Any) -> bool:
+            frame = min(int(t * self.motion.fps), len(path) - 1)
+            if distance[frame] < _SHOULD:
+                return False
+            if body is not None:
+                now = data.xpos[body] + data.xmat[body].reshape(3, 3) @ model.body_ipos[body]
+            else:
+                assert fixture is not None
+                now = fixture.handle_at(data.qpos[address])[:3, 3]
+            way = now - start
+            return bool(np.linalg.norm(way) < _HAS) or bool(height[frame] > _SHOULD and way[2] < _HAS)
+
+        return hopeless
 
     def of_other(self, motion: HandMotion) -> Trial:
         """The same trial, world, goal and length included, with another motion of the same hand."""
@@ -225,6 +258,7 @@ def run(
     motion: HandMotion,
     *,
     record_hz: float = 100.0,
+    early: bool = False,
     dump_folder: Path | None = None,
     seed: int = 0,
     **setting,
@@ -235,11 +269,14 @@ def run(
         task: Key of `TASKS`.
         motion: What the hand does.
         record_hz: Records a second.
+        early: See `Trial.run`.
         dump_folder: Where the last states before an instability are written.
         seed: Of the displacement.
         **setting: As for `prepare`.
     """
-    return prepare(task, motion, seed=seed, **setting).run(record_hz=record_hz, dump_folder=dump_folder, seed=seed)
+    return prepare(task, motion, seed=seed, **setting).run(
+        record_hz=record_hz, early=early, dump_folder=dump_folder, seed=seed
+    )
 
 
 def scatter(noise: float, seed: int, pivot: Float[np.ndarray, " 3"]) -> Float[np.ndarray, "4 4"]:

@@ -1,0 +1,1 @@
+"""From words and an image to success in physics, measured: worlds, trials, references, tables and pages."""
