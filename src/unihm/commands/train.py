@@ -169,6 +169,7 @@ def train_planner(
     rgb_only: bool = False,
     clip: Path | None = None,
     heightmap: bool = False,
+    only_words: bool = False,
     seed: int = 0,
     resume: bool = False,
     json: bool = False,
@@ -184,6 +185,7 @@ def train_planner(
         rgb_only: Without depth in the networks: the ablation of Table 4.
         clip: Local file of CLIP's RN50, whose frozen encoder then is the semantic stream; a copy goes to OUT.
         heightmap: Look at things from straight above, as CLIPort does, and not from the camera.
+        only_words: With --finetune, keep the network that cuts images into things, and teach it new names and looks.
         seed: Seed of everything random.
         resume: Go on from the last checkpoints in OUT.
         json: Print the figures as JSON.
@@ -198,6 +200,8 @@ def train_planner(
         raise ValueError("--weights is the planner that --finetune begins with; it needs --finetune.")
     if heightmap and finetune is not None:
         raise ValueError("Whether a planner looks from above is settled with --data; --finetune keeps to it.")
+    if only_words and finetune is None:
+        raise ValueError("--only-words keeps a network of the planner that --finetune begins with; it needs --finetune.")
     report(
         train(
             scenes,
@@ -209,6 +213,7 @@ def train_planner(
             finetune=None if finetune is None else weights or WEIGHTS,
             clip=clip,
             heightmap=heightmap,
+            only_words=only_words,
         ),
         json,
     )

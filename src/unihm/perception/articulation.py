@@ -3,7 +3,7 @@
 What moves is a panel with a bar as its handle:
 
 - a *drawer* slides along the horizontal normal of its front, and is open by as much as the front stands off the
-  foremost plane of the body;
+  front of the body, the plane of most of what faces the same way;
 - a *door* turns about its vertical edge farther from the handle, and is open by the angle between its outside and the
   face of the body's box that it covers when it is shut;
 - a *lid* turns about its horizontal edge farther from the handle, and is open by its tilt.
@@ -25,7 +25,7 @@ from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.transform import Rotation
 
 from unihm.geometry.point_cloud import estimate_normals, fit_plane, voxel_indices
-from unihm.perception.panel import Panel, direction, ends, find_panel
+from unihm.perception.panel import BOARD, Panel, direction, ends, find_panel
 from unihm.schema.joint import Joint
 
 TRAVEL = 0.15
@@ -36,9 +36,8 @@ _UP = np.array([0.0, 0.0, 1.0])
 _SPACING, _MIN_BODY = 0.004, 40  # m, points of a body thinned to it; of fewer nothing is concluded
 _SPARE = 2  # points of a strip of the body that may hang in the air: flying pixels
 _WALL = 0.008  # m of a wall's inliers
-_FRONT = 0.016  # m behind the body's foremost points in which its front is looked for
+_FRONT = 0.016  # m beyond shut and open in which the front is looked for
 _FLUSH = 0.004  # m; a drawer that stands off less is shut
-_BOARD = 0.01  # m; thickness of doors and lids, and how far apart surfaces may be that touch
 _BEYOND = np.radians(10)  # by how much noise may take a hinge over its end
 _FLAT = np.radians(15)  # tilt below which the bar says more of a lid's hinge than the slope
 _PLANE_ERROR, _BOX_ERROR = 0.002, 0.006  # m; of a fitted plane, and of where a body ends
@@ -83,13 +82,24 @@ def _drawer(panel: Panel, body: np.ndarray, normals: np.ndarray) -> tuple[Joint,
     stands_off = 0.0
     if len(body):
         behind = -panel.plane.distance(body)
-        foremost = float(np.percentile(behind, 2))
-        front = (np.abs(normals @ axis) > 0.9) & (np.abs(behind - foremost) < _FRONT)
-        stands_off = float(np.median(behind[front])) if front.sum() >= _MIN_BODY // 2 else foremost
+        near = behind > -_FRONT  # what stands before the drawer is not what it comes out of
+        front = near & (behind < TRAVEL + _FRONT) & (np.abs(normals @ axis) > 0.9)
+        if front.sum() >= _MIN_BODY // 2:
+            stands_off = _densest(behind[front])
+        elif near.sum() >= _MIN_BODY:
+            stands_off = float(np.percentile(behind[near], 5))
     position = min(stands_off, TRAVEL) if stands_off > _FLUSH else 0.0
     origin = panel.middle - position * axis
     joint = Joint(kind="slide", axis_world=axis, origin_world=origin, position=position, upper=TRAVEL)
     return joint, panel.handle_frame(_UP)
+
+
+def _densest(values: np.ndarray) -> float:
+    """Middle of the span of the width of a wall's inliers that holds most of the values."""
+    ordered = np.sort(values)
+    count = np.searchsorted(ordered, ordered + _WALL, side="right") - np.arange(len(ordered))
+    first = int(count.argmax())
+    return float(np.median(ordered[first : first + count[first]]))
 
 
 def _door(panel: Panel, body: np.ndarray, normals: np.ndarray) -> tuple[Joint, np.ndarray]:
@@ -117,7 +127,7 @@ def _door(panel: Panel, body: np.ndarray, normals: np.ndarray) -> tuple[Joint, n
         front, aside = shut[best] @ normal, -(shut[best] @ toward)
         lines += [
             (aside, ends(body, front, aside, _SPARE)[1], _BOX_ERROR),
-            (front, ends(body, aside, front, _SPARE)[1] + _BOARD, _BOX_ERROR),
+            (front, ends(body, aside, front, _SPARE)[1] + BOARD, _BOX_ERROR),
         ]
         hinge = _meeting(lines, axis, hinge)
     joint = Joint(kind="hinge", axis_world=axis, origin_world=hinge, position=position, upper=SWING)
@@ -139,7 +149,7 @@ def _lid(panel: Panel, body: np.ndarray, _: np.ndarray) -> tuple[Joint, np.ndarr
     axis = along if np.cross(along, toward) @ normal > 0 else -along  # turning about it lifts the handle
     lines: list[Line] = [
         # A lid turns about its inside.
-        (normal, panel.plane.offset - _BOARD, _PLANE_ERROR + _BOARD / 3),
+        (normal, panel.plane.offset - BOARD, _PLANE_ERROR + BOARD / 3),
         (across, high if on_high else low, panel.edge_error),
     ]
     hinge = _meeting(lines, axis, panel.middle)
@@ -170,7 +180,7 @@ def _meeting(lines: list[Line], axis: np.ndarray, start: np.ndarray) -> np.ndarr
 
 def _lies_behind(from_hinge: np.ndarray, front: np.ndarray, toward: np.ndarray) -> float:
     """Share of a body that lies behind its front and on the handle's side of the hinge."""
-    return float(((from_hinge @ front < 2 * _BOARD) & (from_hinge @ toward > -2 * _BOARD)).mean())
+    return float(((from_hinge @ front < 2 * BOARD) & (from_hinge @ toward > -2 * BOARD)).mean())
 
 
 def _box_angle(body: np.ndarray, normals: np.ndarray) -> float:

@@ -247,7 +247,13 @@ class Cliport:
         words, mask = self.reader(said)
         rows = torch.arange(len(seen.found)).expand(len(said), -1)
         both = self.network.ground(seen.encoded, rows, words, mask)
-        return replace(both, target=both.target.mean(dim=0, keepdim=True))
+        return Grounded(
+            target=both.target.mean(dim=0, keepdim=True),
+            reference=both.reference[:1],
+            task=both.task[:1],
+            relation=both.relation[:1],
+            amount=both.amount[:1],
+        )
 
     def _choose(self, seen: Seen, instruction: str, fits: torch.Tensor) -> int:
         order = fits.argsort(descending=True).tolist()

@@ -18,6 +18,8 @@ _LEAST_BEFORE = 0.25  # share of the handle's points that stand off; the others 
 _BAR = 0.015  # m about the front of a handle: the bar without most of its posts
 _RADIUS = 0.006  # m of a bar; the middle of the half of it that is seen is pi / 4 of that nearer than its own
 _PLANES = 4  # looked at: a drawer shows its floor and its back, too
+BOARD = 0.01
+"""Thickness of doors and lids, m."""
 _NARROW = 0.04  # m; a board's edge is narrower than any panel
 _GRAZING = np.radians(8)  # between view and panel; less shows an edge of it
 _STRIP, _STRIP_POINTS = 0.008, 5  # m, points; of the strips in which an end is looked for
@@ -87,15 +89,17 @@ def find_panel(
     plane, face = _settled(_behind(handle_world, points, kind), points, upright)
     view = camera_position - face.mean(axis=0)
     facing = float(view @ plane.normal) / float(np.linalg.norm(view))
-    if facing < np.sin(_GRAZING):
-        raise ValueError(f"{hidden}: the {kind} is seen from its other side or edge on.")
+    if abs(facing) < np.sin(_GRAZING):
+        raise ValueError(f"{hidden}: the {kind} is seen edge on.")
+    if facing < 0:  # its inside is seen, and the handle beyond an edge
+        plane = Plane(plane.normal, plane.offset + BOARD)
     height = plane.distance(handle_world)
     before = (height > _OFF_PANEL[0]) & (height < _OFF_PANEL[1])
     if before.sum() < _MIN_HANDLE:
         raise ValueError(f"{hidden}: {before.sum()} of its points stand off the {kind}, {_MIN_HANDLE} are needed.")
     bar = handle_world[before & (np.abs(height - np.percentile(height[before], 80)) < _BAR)]
     middle = _middle(bar, direction(bar, plane.normal), camera_position)
-    return Panel(plane=plane, face=face, bar=bar, middle=middle, edge_error=_PIXEL / facing)
+    return Panel(plane=plane, face=face, bar=bar, middle=middle, edge_error=_PIXEL / abs(facing))
 
 
 def direction(points: Float[np.ndarray, "n 3"], normal: Float[np.ndarray, " 3"]) -> Float[np.ndarray, " 3"]:

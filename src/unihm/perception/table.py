@@ -64,6 +64,8 @@ def find_table(
             "Look down at a table whose top is in view, at 15 degrees or more."
         )
     found.sort(key=lambda one: -one[0])
+    if T_world_camera is not None:  # the top of a chest may be larger than what is seen of the table
+        found = [one for one in found if _fits(one, T_world_camera)][:1] or found
     alike = [one for one in found if one[0] >= _ALIKE * found[0][0]]
     if len(alike) > 1:
         alike = [one for one in alike if _carries(one[1], one[2], sample)] or alike[:1]
@@ -105,6 +107,13 @@ def _carries(plane: Plane, on_plane: np.ndarray, points: np.ndarray) -> bool:
     middle = np.median(on_plane, axis=0)
     reach = np.percentile(np.linalg.norm(on_plane - middle, axis=1), 90)
     return int((np.linalg.norm(above - middle, axis=1) < reach).sum()) >= _MIN_THINGS
+
+
+def _fits(one: _Candidate, T_world_camera: np.ndarray) -> bool:
+    """Whether a plane is where a pose has the table."""
+    _, plane, points = one
+    height = float(np.median(points @ T_world_camera[2, :3]) + T_world_camera[2, 3])
+    return bool(T_world_camera[2, :3] @ plane.normal > np.cos(_MAX_TILT) and abs(height) <= _MAX_OFFSET)
 
 
 def _meant(alike: list[_Candidate], T_world_camera: np.ndarray | None, on_it: np.ndarray | None) -> _Candidate:

@@ -157,8 +157,9 @@ def task_path(
     else:
         raise ValueError(f"Task '{task}' moves a door or a lid about its hinge; this object is free.")
     distance = clearance(path, points, scene_points_world, 2 * _NEAR)
-    # What stands closer than that to something may still go away from it.
-    blocked = np.flatnonzero(distance < min(_NEAR - slack, 0.9 * distance[0]))
+    # What stands closer than that to something may still go away from it, as far as its cloud can tell.
+    nearer = distance[0] - slack if slack else 0.9 * distance[0]
+    blocked = np.flatnonzero(distance < min(_NEAR - slack, nearer))
     if len(blocked):
         raise ValueError(
             f"The way is blocked: {1000 * distance[blocked[0]]:.1f} mm from another thing at frame {blocked[0]}."

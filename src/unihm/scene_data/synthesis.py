@@ -121,7 +121,9 @@ def synthesize(
     check_workers(workers, engine)
     if scenes < 1:
         raise ValueError(f"--scenes is {scenes}, expected at least 1.")
-    made_with = {"unihm": unihm.__version__, **asdict(making)}
+    made_with = {"unihm": unihm.__version__, **asdict(making), "without": list(making.without)}
+    if not making.without:  # stores of an earlier unihm do not mention it
+        del made_with["without"]
     store = SceneStore.begin(folder, made_with)
     wanted = {part: range(part * _PART, min((part + 1) * _PART, scenes)) for part in range(-(-scenes // _PART))}
     todo = {part: numbers for part, numbers in wanted.items() if store.count(part) < making.views * len(numbers)}

@@ -46,7 +46,7 @@ class ChestDrawer(Drawer):
     slot: tuple[int, int] = (0, 0)
     """Row from the top, and column from the left of who looks at the front."""
     alone: bool = False
-    """Whether no other fixture of its chest is in the world: it then has the chest, and the other fronts stand still."""
+    """Whether no other part of its chest is in the world: it then has the chest, and the other fronts stand still."""
 
     @property
     def design(self) -> Design:

@@ -58,6 +58,7 @@ class Style:
 
 STYLES: dict[str, Style] = {
     "standard": Style(),
+    "apart": Style(close_share=0.0),
     "shifted": Style(
         distance=(0.7, 1.6),
         elevation_deg=(62.0, 82.0),
@@ -72,5 +73,5 @@ STYLES: dict[str, Style] = {
         tables=("wood", "plain"),
     ),
 }
-"""Name -> what it is: ``standard`` is trained on; ``shifted`` is another workplace: a wide camera high above the table,
-one warm dim lamp at its side, and a noisier sensor."""
+"""Name -> what it is: ``standard`` is trained on; in ``apart`` there is room for a hand, 2 cm at least; ``shifted`` is
+another workplace: a wide camera high above the table, one warm dim lamp at its side, and a noisier sensor."""

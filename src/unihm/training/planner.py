@@ -26,6 +26,7 @@ def train_planner(
     finetune: str | Path | None = None,
     clip: str | Path | None = None,
     heightmap: bool = False,
+    only_words: bool = False,
 ) -> dict[str, Any]:
     """Train both networks, one after the other.
 
@@ -39,6 +40,7 @@ def train_planner(
         finetune: Folder with both networks to begin with; None begins with random weights.
         clip: CLIP's RN50 in a local file, for the semantic stream of the words' network; a copy is left in `out`.
         heightmap: Whether the words' network looks at top-down heightmaps.
+        only_words: Keep the network that cuts images as it is in `finetune`.
 
     Returns:
         For each network where its weights are, their fingerprint and its figures.
@@ -48,7 +50,11 @@ def train_planner(
         load_clip(clip)  # refused now rather than after the first network
     start = None if finetune is None else Path(finetune)
     common = {"preset": preset, "seed": seed, "resume": resume, "rgb_only": rgb_only}
-    view = train_view(data, out / "view", start=None if start is None else start / VIEW_FILE, **common)
+    if only_words:
+        assert start is not None
+        view: dict[str, Any] = {"weights": str(start / VIEW_FILE), "kept": True}
+    else:
+        view = train_view(data, out / "view", start=None if start is None else start / VIEW_FILE, **common)
     if clip is None and start is not None and (start / CLIP).is_file():
         clip = start / CLIP
     words = train_grounding(

@@ -1,9 +1,10 @@
 """Worlds in which words are put to the test: a made image of a table, an instruction, and the truth about both.
 
 Grab and place are asked of YCB objects as held-out recordings have them: at rest as recorded, displaced by up to 2 cm
-and 10 degrees (FACTS 5), among other household things, with their published masses. Pull, push, open and close are
-asked of drawers, doors and lids of made furniture. ``seen``: objects of `release/seen`, and furniture as training draws
-it; ``unseen``: objects of `release/unseen`, and furniture larger than any that training draws, with larger handles.
+and 10 degrees (FACTS 5), among other household things at least 2 cm away, with their published masses. Pull, push, open
+and close are asked of drawers, doors and lids of made furniture. ``seen``: objects of `release/seen`, and furniture as
+training draws it; ``unseen``: objects of `release/unseen`, and furniture larger than any that training draws, with
+larger handles.
 
 What stands around is in the image and in the way of planning, but not in the simulated world; of furniture the part
 that is asked for moves, and the others' fronts stand still.
@@ -55,11 +56,13 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "open-close": ("open", "close", "open lid", "close lid"),
 }
 """The paper's Table 3: column -> what is asked, in turn."""
+_STYLE = "apart"
 _TRIES = 12  # scenes until one has words and a way for what shall be asked
 _POINTS = 1024
 _LEAST_PIXELS = 60  # of a handle; what is out of view cannot be asked for
 _AJAR = 0.15  # of its way: by so much at most is open what shall be pulled or opened
 _WIDE = (0.5, 0.95)  # of its way: so far is open what shall be pushed or closed
+_UPRIGHT_LID = np.radians([83.0, 87.0])
 _SEED = 20261129  # apart from those of made training and evaluation scenes
 
 
@@ -139,7 +142,7 @@ def _of_object(task: str, episode: Episode, models: Path, rng: np.random.Generat
     T[2, 3] -= solid.lowest(T)
     thing = ycb_thing(models, episode.object_name, rng)
     placed = Placed(object=thing, T_world_object=T, lying=False)
-    drawn = draw_scenes(int(rng.integers(2**31)), "standard", views=1, staged=Staged(object=placed))
+    drawn = draw_scenes(int(rng.integers(2**31)), _STYLE, views=1, staged=Staged(object=placed))
     world = _asked(task, drawn, 0, episode.object_name, rng)
     world = replace(world, object=solid, T_world_object=T, episode=episode)
     return _judgeable(world, Setting(object=solid, T_world_object=T))
@@ -157,10 +160,13 @@ def _of_furniture(asked: str, held_out: bool, rng: np.random.Generator) -> Asked
         if furniture.outline[:, 0].max() * 2 < DRAWER_TRAVEL / 0.75:
             raise ValueError("the chest is too shallow for its drawers")
     low, high = (0.0, _AJAR) if task in ("pull", "open") else _WIDE
-    position = 0.0 if task in ("pull", "open") and rng.random() < 0.5 else rng.uniform(low, high)
+    if asked == "close lid":  # at other angles it does not stay where it is
+        low, high = _UPRIGHT_LID / parts[chosen].upper
+    shut = asked == "open lid" or (task in ("pull", "open") and rng.random() < 0.5)
+    position = 0.0 if shut else rng.uniform(low, high)
     parts[chosen] = replace(parts[chosen], position0=position * parts[chosen].upper)
     staged = Staged(furniture=Furniture(parts=tuple(parts), colours=furniture.colours, places=furniture.places))
-    drawn = draw_scenes(int(rng.integers(2**31)), "standard", views=1, staged=staged)
+    drawn = draw_scenes(int(rng.integers(2**31)), _STYLE, views=1, staged=staged)
     assert drawn.furniture is not None
     example = drawn.examples[0]
     target = len(example.things) - len(parts) + chosen
