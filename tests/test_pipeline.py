@@ -13,10 +13,10 @@ from unihm.cli import main
 from unihm.geometry.pose import yaw_pose
 from unihm.hands.hand import load_hand
 from unihm.perception.scene_files import load_scene
-from unihm.pipeline import InitialPose, Pipeline, Trying, contact_at
+from unihm.pipeline import InitialPose, Pipeline, Trying, contact_at, rest_at, warn_if_too_wide
 from unihm.planning.goals import task_path
 from unihm.planning.pace import HUMAN
-from unihm.planning.pregrasp import pregrasp
+from unihm.planning.pregrasp import other_pregrasps, pregrasp
 from unihm.scenes.furniture import handle_surface, joint_of
 from unihm.schema.motion import HandMotion, MotionTokens
 from unihm.schema.plan import Plan
@@ -104,7 +104,7 @@ def test_contact_is_measured_on_the_object(results):
 
 
 def test_candidates_are_simulated_on_what_is_perceived_and_the_best_is_kept(pipeline, results):
-    """At temperature 0 another seed writes the same tokens: candidates are then other grasps and variations."""
+    """At temperature 0 another seed writes the same tokens: candidates are then other grasps, ways and starts."""
     from unihm.simulation.choice import perceived_of_scene
     from unihm.simulation.tasks import run
 
@@ -114,7 +114,10 @@ def test_candidates_are_simulated_on_what_is_perceived_and_the_best_is_kept(pipe
     facts = result.report["simulation"]
     assert counted == [1, 2, 3]
     assert (facts["task"], facts["criterion"], facts["candidates"]) == ("grab", "light", 3)
-    assert facts["candidates_are"] == "grasps and their variations"
+    assert facts["candidates_are"] == "grasps, other ways, other starts, and variations"
+    assert facts["confidence"] == pytest.approx(facts["successes"] / 3, abs=1e-3)
+    assert len(result.candidates) == 3
+    assert result.candidates[facts["chosen"]] is result.motion
     assert len(facts["outcomes"]) == 3
     ranks = [(one["held"], one["progress"]) for one in facts["outcomes"]]
     assert ranks[facts["chosen"]] == max(ranks)  # three different grasps: each is a family of its own
@@ -124,6 +127,33 @@ def test_candidates_are_simulated_on_what_is_perceived_and_the_best_is_kept(pipe
     again, _ = run("grab", result.motion, object=thing.object, T_world_object=thing.T_world_object, criterion="light")
     assert (again.success, again.reason) == (facts["success"], facts["reason"])
     assert again.progress == pytest.approx(facts["outcomes"][facts["chosen"]]["progress"], abs=1e-4)
+
+
+def test_after_the_grasps_come_other_ways_and_other_starts(pipeline):
+    hand = load_hand("panda")
+    _, plan = pipeline.plan(load_scene(scene_folder("demo")), INSTRUCTION)
+    start, *others = (rest_at(T, hand) for T in (pregrasp(plan), *other_pregrasps(plan)))
+    trying = Trying(candidates=7, criterion="light", enough=None)
+    result = pipeline.follow(plan, hand, start, other_starts=others, trying=trying)
+    assert len(result.candidates) == result.report["simulation"]["candidates"] == 7
+    grasps = len({motion.T_world_palm[-1].tobytes() for motion in result.candidates[:4]})
+    assert grasps >= 2
+    another = Pipeline(one_of=(2, 4)).follow(plan, hand, start)
+    np.testing.assert_array_equal(result.candidates[4].qpos, another.motion.qpos)
+    np.testing.assert_array_equal(result.candidates[6].qpos, pipeline.follow(plan, hand, others[0]).motion.qpos)
+    centre = plan.T_world_object[0, :3, 3]
+    sides = [np.linalg.norm(one.T_world_palm[:3, 3] - centre) for one in (start, *others)]
+    np.testing.assert_allclose(sides, sides[0])
+
+
+def test_a_thing_wider_than_the_gripper_is_told_in_a_line(pipeline, caplog):
+    _, plan = pipeline.plan(load_scene(scene_folder("demo")), INSTRUCTION)
+    wide = replace(plan, object_points=3 * plan.object_points)
+    warn_if_too_wide(plan, load_hand("panda"))
+    assert not caplog.records
+    warn_if_too_wide(wide, load_hand("panda"))
+    (record,) = caplog.records
+    assert "panda opens 8.0 cm: only a rim or a handle can be held." in record.getMessage()
 
 
 def test_candidates_at_a_temperature_are_samples(pipeline):

@@ -198,6 +198,23 @@ def test_the_same_in_any_place_of_the_world():
     assert np.linalg.norm(moved(T[:3, 3]) - T_there[:3, 3]) < 0.002
 
 
+@pytest.mark.parametrize("open_by", [0.05, 0.1, 0.14])
+def test_what_stands_before_a_drawer_is_not_what_it_comes_out_of(open_by: float):
+    view = seen(Drawer(position0=open_by), 0.3, 0.7, 0.9)
+    outward = view.fixture.T_world_fixture[:3, 0]
+    rng = np.random.default_rng(0)
+    cup = view.fixture.T_world_handle[:3, 3] + 0.08 * outward + rng.uniform(-0.04, 0.04, (400, 3))
+    joint, _ = replace(view, body=np.concatenate([view.body, cup])).found()
+    assert joint.position == pytest.approx(open_by, abs=0.004)
+
+
+def test_a_lid_seen_from_inside_has_its_handle_beyond():
+    view = seen(Lid(position0=np.radians(85)), 0.0, 0.9, 0.9)
+    joint, T = view.found()
+    assert np.degrees(joint.position) == pytest.approx(85, abs=3)
+    assert difference(T, view.fixture.T_world_handle)[0] < 15
+
+
 def test_refusals_in_one_line():
     view = seen(Door(), 0.3, 0.6, 0.8)
     none = np.zeros((0, 3))

@@ -76,6 +76,16 @@ def test_of_two_alike_a_known_pose_decides(zero: float):
     assert height_of(find_table(two_levels(), T)) == pytest.approx(zero, abs=0.004)
 
 
+@pytest.mark.parametrize("zero", [0.0, 0.25])
+def test_the_table_of_a_known_pose_may_show_less_than_the_top_of_a_chest(zero: float):
+    T = np.eye(4)
+    T[:3, :3] = R
+    T[2, 3] = HEIGHT - zero
+    cloud = two_levels(shelf=18000 if zero == 0 else 2000)
+    assert abs(height_of(find_table(cloud)) - zero) > 0.2
+    assert height_of(find_table(cloud, T)) == pytest.approx(zero, abs=0.004)
+
+
 def test_no_plane_is_refused_in_a_line():
     wall = np.random.default_rng(0).uniform([-1, -1, 1], [1, 1, 1.001], (5000, 3))
     with pytest.raises(ValueError, match=r"No table found.*Look down at a table") as error:

@@ -16,7 +16,7 @@ from unihm.simulation.candidates import WORLDS, Attempt, CandidateSigma, best_of
 from unihm.simulation.perceived import Perceived, perceive
 from unihm.simulation.solid_object import SolidObject, object_of_mesh
 from unihm.simulation.tabletop import tabletop_camera
-from unihm.simulation.tasks import Outcome
+from unihm.simulation.tasks import Outcome, prepare
 
 ALONE = {"turn": 0.0, "shift": 0.0, "closing": 0.0, "squeeze": 0.0, "timing": 0.0}
 
@@ -169,8 +169,8 @@ def test_nothing_of_the_true_object_reaches_the_choice(monkeypatch, true_box, pe
     """The signature cannot take it, worlds hold the perceived one, what the motion carries of it changes nothing."""
     parameters = inspect.signature(best_of).parameters
     assert set(parameters) == {
-        "motions", "perceived", "task", "families", "criterion", "friction", "table_height", "hand", "workers",
-        "progress",
+        "motions", "perceived", "task", "families", "criterion", "friction", "table_height", "hand", "enough",
+        "workers", "progress",
     }  # fmt: skip
     assert parameters["perceived"].annotation == "Perceived | PerceivedPart"
     with pytest.raises(Exception, match="perceived"):
@@ -211,3 +211,33 @@ def test_workers_change_nothing(perceived):
     motions = candidates([box_grab(aside=0.018)], 3, seed=2)
     alone = best_of(motions, perceived, "grab", criterion="light")
     assert best_of(motions, perceived, "grab", criterion="light", workers=2) == alone
+
+
+def test_motions_are_made_as_they_are_wanted_until_one_holds_in_every_world(perceived):
+    """Four at a time; the fifth is never made, and what succeeds after the first is not tried in other worlds."""
+    made = []
+
+    def motions():
+        for motion in (box_grab(aside=0.1), box_grab(), box_grab(), box_grab(), box_grab()):
+            made.append(motion)
+            yield motion
+
+    best, attempts = best_of(motions(), perceived, "grab", criterion="light", enough=1)
+    assert len(made) == 4
+    assert best == 1
+    assert [round(3 * one.held) for one in attempts] == [0, 3, 1, 1]
+    _, all_of_them = best_of(made, perceived, "grab", criterion="light")
+    assert [round(3 * one.held) for one in all_of_them] == [0, 3, 3, 3]
+
+
+def test_what_was_left_behind_is_not_simulated_to_the_end(perceived):
+    setting = {"object": perceived.object, "T_world_object": perceived.T_world_object, "criterion": "light"}
+    outcomes = {}
+    for aside in (0.1, 0.0):
+        trial = prepare("grab", box_grab(aside=aside), **setting)
+        (early, short), (late, long) = trial.run(early=True), trial.run()
+        outcomes[aside] = late.success
+        assert (early.success, early.reason) == (late.success, late.reason)
+        assert (len(short.times) < 0.7 * len(long.times)) == (not late.success)
+        np.testing.assert_array_equal(short.qpos, long.qpos[: len(short.qpos)])
+    assert outcomes == {0.1: False, 0.0: True}

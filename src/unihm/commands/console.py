@@ -82,4 +82,5 @@ def tried(facts: dict[str, Any] | None) -> list[str]:
     lines = [f"{facts['task']} on the perceived object ({facts['criterion']}): {result}"]
     if facts["candidates"] > 1:
         lines.append(f"candidate {facts['chosen']} of {facts['candidates']}: {facts['why']}")
+        lines.append(f"confidence: {100 * facts['confidence']:.0f} % of the candidates succeeded")
     return lines

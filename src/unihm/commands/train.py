@@ -201,7 +201,9 @@ def train_planner(
     if heightmap and finetune is not None:
         raise ValueError("Whether a planner looks from above is settled with --data; --finetune keeps to it.")
     if only_words and finetune is None:
-        raise ValueError("--only-words keeps a network of the planner that --finetune begins with; it needs --finetune.")
+        raise ValueError(
+            "--only-words keeps a network that --finetune begins with; it needs --finetune."
+        )
     report(
         train(
             scenes,

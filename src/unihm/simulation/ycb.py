@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
-from scipy.spatial import ConvexHull
 
+from unihm.geometry.width import width
 from unihm.registry import unknown_name
 from unihm.simulation.solid_object import SolidObject, load_object
 
@@ -101,34 +101,6 @@ def load_ycb(
     )
 
 
-def width(points: Float[np.ndarray, "n 3"], up: Float[np.ndarray, " 3"] | None = None) -> float:
-    """The least distance between two parallel planes with all points between them, m.
-
-    Args:
-        points: Of a surface, m.
-        up: Only planes along this direction count: what a gripper beside a thing on a table must span. None: any.
-
-    Raises:
-        ValueError: The points lie in one plane.
-    """
-    hull = points[ConvexHull(points).vertices]
-    if up is None:
-        # the narrowest place of a polyhedron lies across a face or between two edges
-        normals = np.concatenate([ConvexHull(hull).equations[:, :3], _directions(4000)])
-        return float(np.ptp(hull @ normals.T, axis=0).min())
-    # of the outline seen from above, it lies across an edge
-    flat = hull @ np.linalg.svd(np.reshape(up, (1, 3)))[2][1:].T
-    return float(np.ptp(flat @ ConvexHull(flat).equations[:, :2].T, axis=0).min())
-
-
 def graspable(object: SolidObject, up: Float[np.ndarray, " 3"] | None = None, opening: float = GRIPPER_OPENING) -> bool:
     """Whether two parallel pads span the whole object. Rims and handles of wider ones are not looked for."""
     return width(object.vertices, up) < opening
-
-
-def _directions(count: int) -> Float[np.ndarray, "count 3"]:
-    """Evenly spread over half a sphere (a Fibonacci spiral)."""
-    z = (np.arange(count) + 0.5) / count
-    angle = np.pi * (3 - np.sqrt(5)) * np.arange(count)
-    r = np.sqrt(1 - z * z)
-    return np.stack([r * np.cos(angle), r * np.sin(angle), z], axis=-1)
