@@ -57,9 +57,8 @@ def main() -> None:
                     refused += 1
     for name, seconds in taken.items():
         low, median, high = np.percentile(seconds, [10, 50, 90])
-        print(
-            f"{name:14s} n {len(seconds)}  median {median:.2f} s  (10 % {low:.2f}, 90 % {high:.2f}, most {max(seconds):.2f})"
-        )
+        spread = f"10 % {low:.2f}, 90 % {high:.2f}, most {max(seconds):.2f}"
+        print(f"{name:14s} n {len(seconds)}  median {median:.2f} s  ({spread})")
     print(f"candidates simulated: median {np.median(tried):.0f}, mean {np.mean(tried):.1f}; refused {refused}")
 
 

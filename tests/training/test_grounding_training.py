@@ -236,3 +236,22 @@ def test_further_instructions_are_many_and_about_what_is_there(examples):
     for one in examples.more:
         things = set(examples.thing[examples.rows_of[one.image]].tolist())
         assert set(one.targets) <= things
+
+
+def test_blended_weights_lie_between_those_before_and_after(made_scenes, tiny_planner, tmp_path):
+    from unihm.training.planner import blend
+
+    before, after = tiny_planner / "planner.safetensors", tmp_path / "after"
+    result = train_grounding(made_scenes, after, preset="tiny", finetune=before, seed=3)
+    blend(before, result["weights"], 0.25, tmp_path / "blended.safetensors", "--only-words --keep 0.25")
+    old, new, mixed = (load_file(path) for path in (before, result["weights"], tmp_path / "blended.safetensors"))
+    changed = [name for name in old if not torch.equal(old[name], new[name])]
+    assert changed
+    for name in changed:
+        if old[name].is_floating_point():
+            torch.testing.assert_close(mixed[name], 0.25 * old[name] + 0.75 * new[name])
+    _, card = load_planner(tmp_path / "blended.safetensors")
+    assert card["command"].endswith("--only-words --keep 0.25")
+    assert card["kept_of_before"] == 0.25
+    with pytest.raises(ValueError, match="same sizes"):
+        blend(WEIGHTS / "planner.safetensors", result["weights"], 0.5, tmp_path / "none.safetensors")

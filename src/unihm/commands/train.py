@@ -170,6 +170,7 @@ def train_planner(
     clip: Path | None = None,
     heightmap: bool = False,
     only_words: bool = False,
+    keep: float = 0.0,
     seed: int = 0,
     resume: bool = False,
     json: bool = False,
@@ -185,6 +186,7 @@ def train_planner(
         rgb_only: Without depth in the networks: the ablation of Table 4.
         clip: Local file of CLIP's RN50, whose frozen encoder then is the semantic stream; a copy goes to OUT.
         heightmap: Look at things from straight above, as CLIPort does, and not from the camera.
+        keep: With --finetune, share of the words' network before in what is written, 0 to 1: more of what was known.
         only_words: With --finetune, keep the network that cuts images into things, and teach it new names and looks.
         seed: Seed of everything random.
         resume: Go on from the last checkpoints in OUT.
@@ -201,9 +203,9 @@ def train_planner(
     if heightmap and finetune is not None:
         raise ValueError("Whether a planner looks from above is settled with --data; --finetune keeps to it.")
     if only_words and finetune is None:
-        raise ValueError(
-            "--only-words keeps a network that --finetune begins with; it needs --finetune."
-        )
+        raise ValueError("--only-words keeps a network that --finetune begins with; it needs --finetune.")
+    if not 0 <= keep < 1 or (keep and finetune is None):
+        raise ValueError(f"--keep is {keep:g}; expected 0 to less than 1, and with --finetune.")
     report(
         train(
             scenes,
@@ -216,6 +218,7 @@ def train_planner(
             clip=clip,
             heightmap=heightmap,
             only_words=only_words,
+            keep=keep,
         ),
         json,
     )

@@ -58,6 +58,12 @@ class SceneStore:
             raise ValueError(f"'{folder}' holds scenes that are made with another {different}; choose another folder.")
         return store
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """How the scenes were made, for cards: of a folder of meshes the name, since cards travel and paths do not."""
+        meshes = self.made_with.get("meshes")
+        return {**self.made_with, "meshes": None if meshes is None else Path(meshes).name}
+
     def part(self, number: int) -> Path:
         """Where a part lies, whether it is there or not."""
         return self.folder / "scenes" / f"{number:05d}.parquet"

@@ -178,7 +178,7 @@ def train_grounding(
         "training": asdict(config),
         "seed": seed,
         "command": " ".join([f"unihm train planner {scenes} DATA --preset {name} --seed {seed}", *options]),
-        "scenes": {"images": len(examples), "made_with": store.made_with},
+        "scenes": {"images": len(examples), "made_with": store.facts},
         "nouns": sorted({*examples.names, *before.get("nouns", [])}),
         "finetuned_from": before.get("fingerprint"),
         "kept_epoch": progress.best_epoch or progress.epoch,

@@ -186,7 +186,7 @@ def train_view(
         "training": asdict(config),
         "seed": seed,
         "command": " ".join([f"unihm train planner {'--data' if start is None else '--finetune'} DATA", *words]),
-        "scenes": dict(store.made_with),
+        "scenes": store.facts,
         "training_images": len(views.training),
         "held_out_images": len(views.held_out),
         "finetuned_from": before.get("fingerprint"),
