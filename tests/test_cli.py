@@ -383,3 +383,20 @@ def test_the_installed_command_answers():
     done = subprocess.run([sys.executable, "-m", "unihm.cli", "nonsense"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("error: Command 'nonsense' not found.")
+
+
+def test_settings_of_words_are_checked_before_anything_is_read(capsys, tmp_path):
+    asked = ("eval", "simulation", "--data", tmp_path / "none", "--models", tmp_path, "--setting")
+    assert "Did you mean 'perceived'" in refused(capsys, *asked, "percieved")
+    assert "--task, --repeats and --setting" not in refused(capsys, *asked, "true")
+    assert "--repeats and --setting do not go together" in refused(capsys, *asked, "true", "--repeats", 2)
+    assert "Column 'lift' not found" in refused(capsys, *asked, "true", "--column", "lift")
+    assert "--setting is for split 'release'" in refused(capsys, *asked, "true", "--split", "s1")
+
+
+def test_what_is_kept_of_a_planner_is_a_share_of_one_that_there_is(capsys, tmp_path):
+    assert "--keep is 1; expected 0 to less than 1" in refused(
+        capsys, "train", "planner", "--finetune", tmp_path, "--keep", 1
+    )
+    assert "--keep is 0.5" in refused(capsys, "train", "planner", "--data", tmp_path, "--keep", 0.5)
+    assert "--only-words keeps a network" in refused(capsys, "train", "planner", "--data", tmp_path, "--only-words")

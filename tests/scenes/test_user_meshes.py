@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import trimesh
 
-from unihm.scenes.composer import draw_scene
+from unihm.datasets.object_names import OBJECT_NAMES
+from unihm.scenes.composer import draw_scene, draw_scenes
 from unihm.scenes.user_meshes import find_meshes, mesh_object
+from unihm.simulation.ycb import MASSES
 
 
 @pytest.fixture
@@ -63,8 +65,14 @@ def test_ycb_models_stand_in_scenes(shared_data: Path):
     if not models.is_dir():
         pytest.skip("the YCB models are not here")
     assert len(find_meshes(models)) == 20  # one has points only
-    example = draw_scene(0, meshes=models, size=(80, 60))
-    assert {thing.family for thing in example.things} & set(dict(find_meshes(models)))
+    drawn = draw_scenes(0, views=1, meshes=models, without=("025_mug",), size=(80, 60)).examples[0]
+    known = {file.parent.name for _, file in find_meshes(models)}
+    of_ycb = [thing for thing in drawn.things if thing.family in known]
+    assert of_ycb
+    for thing in of_ycb:  # with published masses, and words for them
+        assert thing.mass_kg == MASSES[thing.family]
+        assert thing.names[0] == OBJECT_NAMES[thing.family].name
+        assert thing.family != "025_mug"
 
 
 def test_what_cannot_be_used_is_named(tmp_path: Path):
