@@ -215,3 +215,14 @@ def test_the_contact_phase_ends_with_the_release(episodes):
         assert phase[0] == 0
         assert (phase[held(episode)] == 1).all()
         assert (phase[-1] == 0) == falls
+
+
+def test_nobody_tells_a_lift_of_what_is_set_down(episodes, source):
+    from unihm.annotation.offline import OfflineAnnotator
+    from unihm.training.metrics_data import _sentences
+
+    placed = episodes["place", 0]
+    assert OfflineAnnotator().write(placed).instructions == placed.instructions
+    assert _sentences(placed, 3) == tuple(dict.fromkeys(placed.instructions))
+    lifted = OfflineAnnotator().write(source.episode).instructions
+    assert lifted != source.episode.instructions

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from unihm.annotation.base import Written
-from unihm.datasets.instructions import COUNT, VERSION, episode_facts, instructions, names_of
+from unihm.datasets.instructions import COUNT, VERSION, episode_facts, instructions, is_lift, names_of
 from unihm.schema.episode import Episode
 
 
@@ -24,7 +24,9 @@ class OfflineAnnotator:
         return f"{VERSION}, seed {self.seed}"
 
     def write(self, episode: Episode) -> Written:
-        """`COUNT` sentences in training words."""
+        """`COUNT` sentences in training words; what is composed for another task keeps its own."""
+        if not is_lift(episode):
+            return Written(instructions=episode.instructions)
         facts = episode_facts(episode, names_of(episode))
         return Written(instructions=instructions(facts, self.seed, count=COUNT))
 

@@ -86,6 +86,11 @@ def names_of(episode: Episode) -> ObjectNames:
     return object_names(episode.object_name)
 
 
+def is_lift(episode: Episode) -> bool:
+    """Whether the sentences here can be true of it: they tell lifts; composed episodes of other tasks have theirs."""
+    return episode.attributes.get("task", "grab") == "grab"
+
+
 def episode_facts(episode: Episode, names: ObjectNames) -> EpisodeFacts:
     """Measure what can be said of an episode."""
     lift = min(episode.lift_frame, len(episode) - 1)

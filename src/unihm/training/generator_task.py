@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from unihm.datasets.instructions import episode_facts, instructions, names_of
+from unihm.datasets.instructions import episode_facts, instructions, is_lift, names_of
 from unihm.generation.committee import Committee
 from unihm.generation.conditions import Conditions
 from unihm.generation.generator import Reader
@@ -220,11 +220,12 @@ def plan_of(network: MotionQwen3, c: Conditions, guess: Guess, truth: LatentPose
 
 
 def wordings(motions: ConditionedMotions, count: int, seed: int) -> list[tuple[str, ...]]:
-    """The instructions of each episode, and so many more in other words."""
+    """The instructions of each episode, and of lifts so many more in other words."""
     texts = []
     for episode in motions.episodes:
-        facts = episode_facts(episode, names_of(episode))
-        more = instructions(facts, seed=seed + 1, count=count) if count else ()
+        more: tuple[str, ...] = ()
+        if count and is_lift(episode):
+            more = instructions(episode_facts(episode, names_of(episode)), seed=seed + 1, count=count)
         texts.append((*episode.instructions, *more))
     return texts
 

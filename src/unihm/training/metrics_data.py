@@ -13,7 +13,7 @@ from scipy.spatial import KDTree
 from torch import Tensor
 
 from unihm.datasets.episode_store import read_episodes
-from unihm.datasets.instructions import episode_facts, instructions
+from unihm.datasets.instructions import episode_facts, instructions, is_lift
 from unihm.datasets.motion_store import read_motions
 from unihm.datasets.object_names import OBJECT_NAMES
 from unihm.evaluation.cases import case_of
@@ -221,7 +221,7 @@ def _packed(data: str | Path, name: str, episodes: Sequence[Episode]) -> tuple[M
 def _sentences(episode: Episode, fresh: int) -> tuple[str, ...]:
     """The stored instructions and further ones, each once."""
     found = list(episode.instructions)
-    if episode.object_name in OBJECT_NAMES:
+    if episode.object_name in OBJECT_NAMES and is_lift(episode):
         facts = episode_facts(episode, OBJECT_NAMES[episode.object_name])
         for seed in range(1, fresh + 1):
             try:
