@@ -27,6 +27,7 @@ _LABELS = {
 }
 _BELOW = ("given", "samples", "skipped")  # too wide or too alike for a column
 _DRAWN = ("mpjpe_mm", "mpjpe_wrist_mm", "fpl_mm", "fol_deg")
+_LONGEST = 200  # characters of a fact above a table; the whole of it is in table.json
 _OURS, _OTHERS = "#d07a2d", "#8fa3b5"
 
 Row = Mapping[str, Any]
@@ -84,7 +85,8 @@ def write_tables(
     folder, rows = Path(folder), facts["rows"]
     if not rows:
         raise ValueError("There are no rows to write.")
-    heads = [f"{name}: {value}" for name, value in facts.items() if name != "rows"]
+    told = {name: value for name, value in facts.items() if isinstance(value, str) or len(str(value)) <= _LONGEST}
+    heads = [f"{name}: {value}" for name, value in told.items() if name != "rows"]
     write_text(folder / "table.txt", "\n".join([*heads, "", (text or text_table)(rows), ""]))
     write_text(folder / "table.csv", _csv(rows))
     write_json(folder / "table.json", dict(facts))
