@@ -25,7 +25,7 @@ import numpy as np
 from jaxtyping import Float
 
 from unihm.evaluation.judging import judge_by
-from unihm.evaluation.trials import CRASHED, OFFICIAL, REFUSED, TrialBatch, TrialName, TrialResult
+from unihm.evaluation.trials import CRASHED, OFFICIAL, REFUSED, TrialBatch, TrialResult, failed
 from unihm.evaluation.variants import REFINEMENTS, Variant, executable
 from unihm.hands.description import HandDescription, describe_hand
 from unihm.schema.motion import HandMotion
@@ -52,14 +52,14 @@ def run_batch(batch: TrialBatch) -> list[TrialResult]:
         try:
             motion, about = recording.motion(repeat, executable(variant), cloud)
         except _FAULTS as error:
-            results += [_failed(name, batch, REFUSED, error) for name in names]
+            results += [failed(name, batch.episode.object_name, REFUSED, error) for name in names]
             continue
         for (solids, friction), same in _grouped(names, lambda n: (n.solids, n.friction)):
             criteria = [name.criterion for name in same]
             try:
                 _, judged = recording.judged(motion, repeat, solids, friction, criteria)
             except _FAULTS as error:
-                results += [_failed(name, batch, REFUSED, error) for name in same]
+                results += [failed(name, batch.episode.object_name, REFUSED, error) for name in same]
                 continue
             for name in same:
                 outcome, rollout = judged[name.criterion]
@@ -78,7 +78,7 @@ def run_batch(batch: TrialBatch) -> list[TrialResult]:
 
 def crashed(batch: TrialBatch) -> list[TrialResult]:
     """All trials of a batch as failures of which a process died."""
-    return [_failed(name, batch, CRASHED, "the process died") for name in batch.names]
+    return [failed(name, batch.episode.object_name, CRASHED, "the process died") for name in batch.names]
 
 
 def replay(batch: TrialBatch) -> tuple[Trial, Outcome, Rollout]:
@@ -218,13 +218,6 @@ def _grouped(items: Iterable[Item], key: Callable[[Item], Hashable]) -> list[tup
     for item in items:
         groups.setdefault(key(item), []).append(item)
     return list(groups.items())
-
-
-def _failed(name: TrialName, batch: TrialBatch, reason: str, error: object) -> TrialResult:
-    note = " ".join(str(error).split())
-    return TrialResult(
-        name=name, object=batch.episode.object_name, success=False, reason=reason, measures={}, note=note
-    )
 
 
 # What a process has learned of a hand, an object and a view of it serves the next batch: they come object by object.

@@ -93,3 +93,9 @@ class TrialBatch:
     """Which trials."""
     settings: TrialSettings
     """How."""
+
+
+def failed(name: TrialName, object: str, reason: str, error: object) -> TrialResult:
+    """A trial that came to nothing; the error becomes a line of its note."""
+    note = " ".join(str(error).split())
+    return TrialResult(name=name, object=object, success=False, reason=reason, measures={}, note=note)

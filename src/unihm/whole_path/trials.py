@@ -12,7 +12,7 @@ Everything here runs in a worker and depends on nothing but its batch.
 # (MuJoCo is a compiled module without type stubs.)
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +22,7 @@ import mujoco
 import numpy as np
 
 from unihm.evaluation.cases import hand_of_process
-from unihm.evaluation.trials import CRASHED, OWN, REFUSED, TrialName, TrialResult
+from unihm.evaluation.trials import CRASHED, OWN, REFUSED, TrialName, TrialResult, failed
 from unihm.pipeline import Pipeline, rest_at
 from unihm.planning.pregrasp import other_pregrasps, pregrasp
 from unihm.schema.episode import Episode
@@ -81,21 +81,21 @@ class AskedBatch:
 def run_batch(batch: AskedBatch) -> list[TrialResult]:
     """All trials of a batch; motions that cannot be made or sent are counted failures."""
     world = _world(batch)
-    results = []
+    results, seen = [], {}
     for hand in dict.fromkeys(name.hand for name in batch.names):
-        making = Making(world, hand, batch.settings, _ways(batch, hand))
+        making = Making(world, hand, batch.settings, _ways(batch, hand), seen)
         for way in _ways(batch, hand):
             names = [name for name in batch.names if (name.hand, name.variant) == (hand, way)]
             try:
                 motion, about = making.motion(way)
             except Refusal as refusal:
-                results += [_failed(name, world.object_name, refusal.reason, refusal) for name in names]
+                results += [failed(name, world.object_name, refusal.reason, refusal) for name in names]
                 continue
             for name in names:
                 try:
                     outcome, rollout = trial_of(world, motion, hand, name.friction).run()
                 except _FAULTS as error:
-                    results.append(_failed(name, world.object_name, REFUSED, error))
+                    results.append(failed(name, world.object_name, REFUSED, error))
                     continue
                 wrong = about.get("wrong") and not outcome.success
                 measures = {k: float(f"{v:.6g}") for k, v in {**outcome.measures, **about}.items()}
@@ -114,7 +114,7 @@ def run_batch(batch: AskedBatch) -> list[TrialResult]:
 
 def crashed(batch: AskedBatch) -> list[TrialResult]:
     """All trials of a batch as failures of which a process died."""
-    return [_failed(name, "", CRASHED, "the process died") for name in batch.names]
+    return [failed(name, "", CRASHED, "the process died") for name in batch.names]
 
 
 def replay(batch: AskedBatch) -> tuple[Trial, Outcome, Rollout, AskedWorld]:
@@ -149,7 +149,14 @@ class Refusal(ValueError):
 class Making:
     """The motions of one hand in one world; what several ways share is made once."""
 
-    def __init__(self, world: AskedWorld, hand: str, settings: AskedSettings, ways: Sequence[str]):
+    def __init__(
+        self,
+        world: AskedWorld,
+        hand: str,
+        settings: AskedSettings,
+        ways: Sequence[str],
+        seen: dict[str, Any] | None = None,
+    ):
         """Remember what is wanted.
 
         Args:
@@ -157,11 +164,13 @@ class Making:
             hand: Name of the hand.
             settings: How.
             ways: All that will be asked for.
+            seen: What was perceived of this world for other hands: it is the same for all.
         """
         self.world, self.hand, self.settings = world, hand_of_process(hand), settings
         self.most = max((int(way.removeprefix(BEST)) for way in ways if way.startswith(BEST)), default=0)
         self.pipeline = _pipeline(settings)
         self._made: dict[str, Any] = {}
+        self._seen: dict[str, Any] = {} if seen is None else seen
 
     def motion(self, way: str) -> tuple[HandMotion, dict[str, float]]:
         """The motion of one way, and figures of how it came about.
@@ -181,11 +190,11 @@ class Making:
             raise Refusal(REFUSED, error) from error
 
     def _perceived(self, way: str) -> tuple[HandMotion, dict[str, float]]:
-        perceived, plan = self._kept("plan", self._plan)
+        perceived, plan = _kept(self._seen, "plan", self._plan)
         wrong = {"wrong": 1.0} if not hits(self.world, perceived) else {}
         if not self.most:
-            return self._kept("single", lambda: self._follow(plan)).motion, wrong
-        result = self._kept("candidates", lambda: self._candidates(perceived, plan))
+            return _kept(self._made, "single", lambda: self._follow(plan)).motion, wrong
+        result = _kept(self._made, "candidates", lambda: self._candidates(perceived, plan))
         facts = result.report["simulation"]
         attempts = [_attempt(outcome) for outcome in facts["outcomes"]]
         count = 1 if way == PERCEIVED else int(way.removeprefix(BEST))
@@ -206,7 +215,7 @@ class Making:
             raise Refusal(NO_PATH if hits(self.world, perceived) else WRONG, error) from error
 
     def _candidates(self, perceived: PerceivedScene, plan: Plan):
-        thing = perceived_of_scene(self.world.example.scene, perceived)
+        thing = _kept(self._seen, "thing", lambda: perceived_of_scene(self.world.example.scene, perceived))
         return self._follow(plan, Trying(candidates=self.most, simulate=True), thing)
 
     def _follow(self, plan: Plan, trying: Trying | None = None, thing: Any = None):
@@ -218,18 +227,19 @@ class Making:
     def _references(self) -> References:
         return references_of(str(self.settings.data))
 
-    def _kept(self, key: str, make):
-        """What was made, or why not, once."""
-        if key not in self._made:
-            try:
-                self._made[key] = make()
-            except Refusal as refusal:
-                self._made[key] = refusal
-            except _FAULTS as error:
-                self._made[key] = Refusal(REFUSED, error)
-        if isinstance(self._made[key], Refusal):
-            raise self._made[key]
-        return self._made[key]
+
+def _kept(known: dict[str, Any], key: str, make: Callable[[], Any]) -> Any:
+    """What was made, or why not, once."""
+    if key not in known:
+        try:
+            known[key] = make()
+        except Refusal as refusal:
+            known[key] = refusal
+        except _FAULTS as error:
+            known[key] = Refusal(REFUSED, error)
+    if isinstance(known[key], Refusal):
+        raise known[key]
+    return known[key]
 
 
 def hits(world: AskedWorld, perceived: PerceivedScene) -> bool:
@@ -263,12 +273,6 @@ def _world(batch: AskedBatch) -> AskedWorld:
         episodes=batch.episodes,
         models=settings.models,
         seed=settings.seed,
-    )
-
-
-def _failed(name: TrialName, object: str, reason: str, error: object) -> TrialResult:
-    return TrialResult(
-        name=name, object=object, success=False, reason=reason, measures={}, note=" ".join(str(error).split())
     )
 
 
