@@ -9,6 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from unihm.geometry.interpolation import smoothstep
 from unihm.kinematics.keypoints import TIPS
+from unihm.schema.plan import Plan
 
 # Annotated poses of a resting object wander by 1 to 5 mm in DexYCB; a hand that pushes it in passing moves it about
 # as far. What goes on beyond MOVED has been carried.
@@ -76,6 +77,11 @@ def release_frame(T_world_object: Float[np.ndarray, "T 4 4"]) -> int:
     moving = np.flatnonzero((T_world_object != T_world_object[-1]).any(axis=(1, 2)))
     first = int(moving[-1]) + 1 if len(moving) else 0
     return first if first < len(T_world_object) - 1 else len(T_world_object)
+
+
+def release_of(plan: Plan) -> int | None:
+    """First frame in which what is planned is let go; None where it is held to the end."""
+    return release_frame(plan.T_world_object) if plan.task == "place" else None
 
 
 def contact_phase(

@@ -11,7 +11,7 @@ import pytest
 from composing_builders import JOINTS, OBJECT, Pretend, lifted, write_models, write_store
 
 from unihm.cli import main
-from unihm.composing.base import COMPOSED, PASSED, RELEASE
+from unihm.composing.base import COMPOSED, PASSED
 from unihm.composing.joining import join_stores
 from unihm.composing.store import REPORT, compose_store, sources
 from unihm.datasets.episode_store import episode_table, read_episodes, write_episodes
@@ -274,7 +274,7 @@ def test_a_real_recording_is_set_down(capsys, tmp_path, shared_data):
     outcome, rollout = run("place", refined, object=load_ycb(models, episode.object_name))
     assert outcome.success
     assert rollout.T_world_object is not None
-    goal = episode.T_world_object[int(episode.attributes[RELEASE]), :3, 3]
+    goal = episode.T_world_object[episode.release_frame, :3, 3]
     assert np.linalg.norm(rollout.T_world_object[-1, :3, 3] - goal) < 0.03
     assert not rollout.touching[-1].any()
     assert motion_ids(tmp_path / "out", "allegro") == [episode.id]

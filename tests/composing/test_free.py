@@ -9,10 +9,11 @@ import pytest
 from composing_builders import EDGE, OBJECT, lifted, write_models
 from scipy.spatial.transform import Rotation
 
-from unihm.composing.base import COMPOSERS, FREE, RELEASE, TASK, Source, composed, panel_of, true_object, with_episode
+from unihm.composing.base import COMPOSERS, FREE, TASK, Source, composed, true_object
 from unihm.composing.trying import episode_as_stored
 from unihm.contact_phases import release_frame
 from unihm.datasets.episode_store import read_episodes, write_episodes
+from unihm.datasets.motion_store import attach
 from unihm.datasets.object_names import OBJECT_NAMES
 from unihm.pipeline import plan_of_episode
 from unihm.scenes import asking_forms as forms
@@ -50,7 +51,7 @@ def in_object(episode):
 
 
 def held(episode):
-    return slice(episode.lift_frame, int(episode.attributes.get(RELEASE, len(episode) - 1)) + 1)
+    return slice(episode.lift_frame, (episode.release_frame or len(episode) - 1) + 1)
 
 
 def test_the_hand_is_rigid_on_what_it_moves(episodes):
@@ -93,9 +94,9 @@ def test_paths_end_where_the_words_say(episodes):
 def test_what_is_set_down_is_let_go_as_it_was_grasped(episodes):
     for (task, _), episode in episodes.items():
         if task != "place":
-            assert RELEASE not in episode.attributes
+            assert episode.release_frame is None
             continue
-        release = int(episode.attributes[RELEASE])
+        release = episode.release_frame
         assert release == release_frame(episode.T_world_object)
         stored = episode_as_stored(episode)
         assert release == release_frame(stored.T_world_object)
@@ -195,7 +196,7 @@ def test_readers_understand_the_task(episodes, tmp_path):
     assert [plan.task for plan in plans] == ["place", "open", "grab"]
     assert plans[0].rest_frames == episode.lift_frame
     assert plans[0].panel_object is plans[2].panel_object is None
-    for panel in (plans[1].panel_object, panel_of(read[1])):
+    for panel in (plans[1].panel_object, read[1].panel_object):
         assert panel is not None
         np.testing.assert_allclose(panel, [1, 0, 0, 0.02])
 
@@ -210,7 +211,7 @@ def test_the_contact_phase_ends_with_the_release(episodes):
             qpos=np.zeros((len(episode), 1)),
             T_world_palm=episode.T_world_object,
         )
-        phase = with_episode(motion, episode).contact_phase
+        phase = attach(motion, episode).contact_phase
         assert phase is not None
         assert phase[0] == 0
         assert (phase[held(episode)] == 1).all()

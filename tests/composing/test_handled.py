@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from unihm.composing.base import COMPOSERS, FREE, TASK, Composer, panel_of
+from unihm.composing.base import COMPOSERS, FREE, TASK, Composer
 from unihm.composing.handle_grasps import draw_grasp, draw_start
 from unihm.composing.handle_worlds import draw_world, fixture_of, fixture_text, plan_of
 from unihm.composing.handled import FIXTURE, KIND
@@ -74,7 +74,7 @@ def test_the_handle_goes_as_its_joint_lets_it(episodes, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_hand_holds_the_bar_from_both_sides_and_keeps_off_the_panel(episodes, name):
     episode = episodes[name]
-    part, panel = fixture_of(episode.attributes[FIXTURE]), panel_of(episode)
+    part, panel = fixture_of(episode.attributes[FIXTURE]), episode.panel_object
     assert panel is not None
     f = episode.lift_frame
     T = np.linalg.inv(episode.T_world_object[f])
@@ -163,7 +163,7 @@ def test_the_shadow_hand_pulls_a_composed_drawer(tmp_path):
     assert tried.episode is not None
     trial = COMPOSERS["pull-drawer"]().trial(tried.episode, Path("nowhere"))
     motion = tried.hands["shadow"].motion
-    panel = panel_of(tried.episode)
+    panel = tried.episode.panel_object
     assert motion is not None
     assert motion.panel_object is not None
     assert panel is not None

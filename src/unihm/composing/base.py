@@ -2,8 +2,8 @@
 
 A recorded grasp is taken to where nobody recorded it: the hand comes and closes as it was seen, then moves with the
 object along a path of ours. An `Episode` holds all of it. What its fields have no place for stands in its attributes
-(`TASK`, `RELEASE`, `PANEL`, and what a composer needs to build the trial again), beside the attributes of the source,
-so that every split gives a composed episode the part that its source has.
+(`TASK`, `schema.episode.RELEASE` and `PANEL`, and what a composer needs to build the trial again), beside the
+attributes of the source, so that every split gives a composed episode the part that its source has.
 """
 
 from __future__ import annotations
@@ -17,19 +17,13 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
-from unihm.contact_phases import contact_phase
 from unihm.registry import Registry
-from unihm.schema.episode import Episode
-from unihm.schema.motion import HandMotion
+from unihm.schema.episode import PANEL, RELEASE, Episode
 from unihm.simulation.solid_object import SolidObject
 from unihm.simulation.ycb import load_ycb
 
 TASK = "task"
 """Attribute: what is asked for, one of `schema.task.TASKS`; an episode without it is a ``grab``."""
-RELEASE = "release_frame"
-"""Attribute: first frame in which the hand lets go; an episode without it holds to its end."""
-PANEL = "panel_object"
-"""Attribute: of a handle, four numbers, see `schema.motion.HandMotion.panel_object`."""
 COMPOSED = "composed"
 """Attribute: key of `COMPOSERS`; recorded episodes have none."""
 PASSED = "passed"
@@ -156,27 +150,6 @@ def composed(
         "attributes": facts,
     }
     return Episode(**{**fields, **changes})
-
-
-def panel_of(episode: Episode) -> Float[np.ndarray, " 4"] | None:
-    """The plane that a handle stands on; None for free objects."""
-    return np.array(episode.attributes[PANEL].split(), dtype=float) if PANEL in episode.attributes else None
-
-
-def with_episode(motion: HandMotion, episode: Episode) -> HandMotion:
-    """A retargeted motion with its episode's object, panel and contact phase, the release included."""
-    release = episode.attributes.get(RELEASE)
-    return motion.replace(
-        T_world_object=episode.T_world_object,
-        object_points=episode.object_points,
-        object_normals=episode.object_normals,
-        panel_object=panel_of(episode),
-        contact_phase=contact_phase(
-            len(episode), episode.lift_frame, release_frame=None if release is None else int(release)
-        ),
-        instruction=episode.instructions[0],
-        source=episode.id,
-    )
 
 
 @lru_cache

@@ -14,10 +14,11 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from unihm import __version__
-from unihm.composing.base import COMPOSERS, PASSED, Composer, Source, Trial, true_object, with_episode
+from unihm.composing.base import COMPOSERS, PASSED, Composer, Source, Trial, true_object
 from unihm.datasets.episode_rows import episode_from_row, table_from_episodes
 from unihm.datasets.hand_retargeting import HandRetargeting
 from unihm.datasets.motion_rows import Checked, as_stored
+from unihm.datasets.motion_store import attach
 from unihm.datasets.recordings import Recordings
 from unihm.geometry.pose import vector_to_pose
 from unihm.hands.description import HandDescription, describe_hand
@@ -170,7 +171,8 @@ class TriedComposing:
 
     def _try(self, hand: str, description: HandDescription, episode: Episode, trial: Trial, seed: int) -> HandTry:
         try:
-            motion = with_episode(self._retargeted(hand, description, episode), episode)
+            motion = attach(self._retargeted(hand, description, episode), episode)
+            motion = motion.replace(instruction=episode.instructions[0])
             refined = refinements(motion, description, min(self.candidates, GRASPS), config=self.config)
             variants = candidates([one for one, _ in refined], self.candidates, seed, hand=description)
             best, chosen, tried, outcome = None, 0, 0, None

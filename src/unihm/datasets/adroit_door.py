@@ -36,7 +36,7 @@ from unihm.contact_phases import contact_frame, lift_frame
 from unihm.datasets.base import Skipped
 from unihm.geometry.interpolation import rows_at
 from unihm.hands.description import HandDescription, describe_hand
-from unihm.schema.episode import Episode
+from unihm.schema.episode import PANEL, Episode
 
 FILE = "door_v0_demos.npz"
 FPS = 30.0
@@ -140,7 +140,7 @@ class AdroitDoorReader:
                     "task": "open",
                     "kind": "door",
                     "part": "validation" if _hash(name) % _TENTH == 0 else "train",
-                    "panel_object": " ".join(f"{value:g}" for value in _PANEL),
+                    PANEL: " ".join(f"{value:g}" for value in _PANEL),
                     "recorded_fps": f"{RECORDED_FPS:g}",
                 },
             )

@@ -148,22 +148,23 @@ def motion_rows(folder: str | Path, hand: str, *, kind: str = MOTIONS) -> pa.Tab
 
 
 def attach(motion: HandMotion, episode: Episode) -> HandMotion:
-    """The motion with its episode's object path, cloud and contact phase.
+    """The motion with its episode's object, its path, the plane that a handle stands on, and the contact phase.
 
-    A refined motion has a path and a phase in its own time: it gets the cloud alone.
+    A refined motion has a path and a phase in its own time: it gets the object alone.
     """
+    motion = motion.replace(
+        object_points=episode.object_points,
+        object_normals=episode.object_normals,
+        panel_object=episode.panel_object,
+        source=episode.id,
+    )
     if motion.T_world_object is not None and motion.contact_phase is not None:
-        return motion.replace(
-            object_points=episode.object_points, object_normals=episode.object_normals, source=episode.id
-        )
+        return motion
     if len(motion) != len(episode):
         raise ValueError(f"The motion has {len(motion)} frames, episode '{episode.id}' has {len(episode)}.")
     return motion.replace(
         T_world_object=episode.T_world_object,
-        object_points=episode.object_points,
-        object_normals=episode.object_normals,
-        contact_phase=contact_phase(len(episode), episode.lift_frame),
-        source=episode.id,
+        contact_phase=contact_phase(len(episode), episode.lift_frame, release_frame=episode.release_frame),
     )
 
 

@@ -8,6 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float
 
+RELEASE = "release_frame"
+"""Attribute of an episode: first frame in which the hand lets go."""
+PANEL = "panel_object"
+"""Attribute of a handle's episode: four numbers, see `schema.motion.HandMotion.panel_object`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Episode:
@@ -48,3 +53,13 @@ class Episode:
 
     def __len__(self) -> int:
         return len(self.keypoints_world)
+
+    @property
+    def release_frame(self) -> int | None:
+        """First frame in which the hand lets go; None where it holds to the end."""
+        return int(self.attributes[RELEASE]) if RELEASE in self.attributes else None
+
+    @property
+    def panel_object(self) -> Float[np.ndarray, " 4"] | None:
+        """The plane that a handle stands on, in its frame; None for free objects."""
+        return np.array(self.attributes[PANEL].split(), dtype=float) if PANEL in self.attributes else None

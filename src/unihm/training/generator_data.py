@@ -108,7 +108,8 @@ class ConditionedMotions:
         self.episodes = tuple(episodes)
         self.hands = tuple(motions)
         self.frames_per_chunk = frames_per_chunk
-        self.lengths = torch.tensor([min(len(e), max_frames) for e in episodes])
+        # Until it is let go: that is refinement's part.
+        self.lengths = torch.tensor([min(e.release_frame or len(e), max_frames) for e in episodes])
         self.lifts = torch.tensor([e.lift_frame for e in episodes])
         self.view = torch.from_numpy(np.stack([e.T_world_camera[:2, 2] for e in episodes])).float()
         frames = -(-int(self.lengths.max()) // frames_per_chunk) * frames_per_chunk

@@ -64,7 +64,7 @@ class GeneratorTraining:
     """Share of motions without their cloud."""
     variation: Variation = field(default_factory=Variation)
     """How motions are varied."""
-    max_frames: int = 80
+    max_frames: int = 160
     """Longer motions are cut."""
     validate_epochs: int = 2
     """Every so many epochs the model-selection recordings are generated."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from unihm.composing.base import Source
 from unihm.composing.grasp import carried, recorded_grasp
-from unihm.contact_phases import contact_phase, release_frame
+from unihm.contact_phases import contact_phase, release_of
 from unihm.datasets.episode_store import episode_table, read_episodes
 from unihm.datasets.hand_retargeting import HandRetargeting
 from unihm.datasets.motion_store import read_motions
@@ -71,7 +71,6 @@ class References:
         solved = self._retargeting(
             Recordings(hand=hand.name, lengths=(len(keypoints),), fps=(plan.fps,), keypoints_world=keypoints)
         )
-        release = release_frame(plan.T_world_object) if plan.task == "place" else None
         return HandMotion(
             hand=hand.name,
             fps=plan.fps,
@@ -82,7 +81,7 @@ class References:
             object_points=plan.object_points,
             object_normals=plan.object_normals,
             panel_object=plan.panel_object,
-            contact_phase=contact_phase(len(plan), plan.rest_frames, release_frame=release),
+            contact_phase=contact_phase(len(plan), plan.rest_frames, release_frame=release_of(plan)),
         )
 
 
