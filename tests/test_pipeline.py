@@ -129,6 +129,27 @@ def test_candidates_are_simulated_on_what_is_perceived_and_the_best_is_kept(pipe
     assert again.progress == pytest.approx(facts["outcomes"][facts["chosen"]]["progress"], abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("merits", "refined", "chosen"), [((7.5, 9.0), 1, 0), ((3.0, 6.5), 2, 1), ((3.0, 2.0), 2, 0), ((None, -1.0), 2, 1)]
+)
+def test_where_the_refinement_is_not_sure_another_way_is_made(pipeline, results, monkeypatch, merits, refined, chosen):
+    from unihm import pipeline as module
+
+    plan, hand = results["shadow"].plan, load_hand("shadow")
+    own, seen = module.refinements, []
+
+    def judged(generated, description, count, *, config):
+        found = own(generated, description, count, config=config)
+        seen.append(found[0][0])
+        return tuple((motion, replace(report, merit=merits[len(seen) - 1])) for motion, report in found)
+
+    monkeypatch.setattr(module, "refinements", judged)
+    result = pipeline.follow(plan, hand, rest_at(pregrasp(plan), hand))
+    assert len(seen) == refined
+    np.testing.assert_array_equal(result.motion.qpos, seen[chosen].qpos)
+    assert result.report["refinement"]["merit"] == merits[chosen]
+
+
 def test_after_the_grasps_come_other_ways_and_other_starts(pipeline):
     hand = load_hand("panda")
     _, plan = pipeline.plan(load_scene(scene_folder("demo")), INSTRUCTION)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -44,16 +46,41 @@ def examples(recordings: int, copies: int, seed: int = 0) -> PriorExamples:
     )
 
 
-def fit(given: PriorExamples, steps: int = 3) -> tuple[MotionPrior, object]:
+def fit(given: PriorExamples, steps: int = 3, **settings: int) -> tuple[MotionPrior, object]:
     prior = MotionPrior(SIZES, memory=len(given.told), latent=LATENT, rank=48)
     copies = len(given.told) // len(given.first)
-    return prior, fit_prior(prior, given, 30 * torch.eye(LATENT), PriorFitting(steps=steps, copies=copies))
+    fitting = PriorFitting(steps=steps, copies=copies, **settings)
+    return prior, fit_prior(prior, given, 30 * torch.eye(LATENT), fitting)
 
 
 def kernel_matrix(part: GroupKernel, of_block: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     length, linear = part.length.double().numpy()[of_block], part.linear.double().numpy()[of_block]
     near = np.exp(-cdist(x * np.sqrt(length), y * np.sqrt(length), "sqeuclidean"))
     return float(part.scale[0]) * near + (x * linear) @ y.T
+
+
+def test_weights_are_chosen_on_some_recordings_and_all_are_remembered():
+    given = examples(41, 2)
+    # a group that holds none of those chosen, one that holds a single one
+    given = replace(given, left_out_together=[torch.tensor([9 if i % 2 else i % 4 for i in range(41)])])
+    prior, _ = fit(given, steps=100, chosen_on=21)
+    alone, _ = fit(
+        PriorExamples(
+            blocks={name: value[:41:2] for name, value in given.blocks.items()},
+            told=given.told[:41:2],
+            recording=torch.arange(21),
+            first=torch.arange(21),
+            left_out_together=[given.left_out_together[0][::2]],
+        ),
+        steps=100,
+    )
+    assert len(prior.memory) == 82
+    for group in prior.groups:
+        weights = [one.kernels[group.name].length + one.kernels[group.name].linear for one in (prior, alone)]
+        # inputs are scaled by all that is remembered, so the two are alike, not the same
+        np.testing.assert_allclose(weights[0].log(), weights[1].log(), atol=1.0)
+    every, _ = fit(given, steps=100)
+    assert any(not torch.equal(prior.kernels[g.name].length, every.kernels[g.name].length) for g in prior.groups)
 
 
 @pytest.mark.parametrize("copies", [1, 2])

@@ -89,6 +89,22 @@ def test_a_cut_off_run_resumes_to_the_same_weights(trained, store, tmp_path):
     )
 
 
+def test_codes_are_fitted_anew_to_charts_that_are_kept(trained, store, tmp_path):
+    out, _ = trained
+    before = load_tokenizer(out / "tokenizer.safetensors")
+    again = train_tokenizer(store, tmp_path / "codes", preset=CONFIG, seed=4, charts_of=before)
+    after = load_tokenizer(again["weights"])
+    old, new = (one.unified.state_dict() for one in (before, after))
+    assert all(torch.equal(old[key], new[key]) for key in old if key.startswith("charts."))
+    assert before.fingerprint != after.fingerprint
+    assert after.card["charts_from"] == before.card["fingerprint"]
+    assert after.card["command"].endswith("--keep-charts")
+    assert again["rows"][0]["keypoint_mm"] < 0.4 * again["rows"][0]["mean_pose_keypoint_mm"]
+    larger = replace(CONFIG, tokenizer=replace(CONFIG.tokenizer, width=24))
+    with pytest.raises(ValueError, match=f"chart of '{OTHER}' is of another size"):
+        train_tokenizer(store, tmp_path / "larger", preset=larger, charts_of=before)
+
+
 def test_a_chart_that_was_cut_off_ends_the_same(pairs, tmp_path):
     train, hands = pairs
     charts = [new_chart(1, CONFIG) for _ in range(2)]

@@ -19,6 +19,7 @@ def train_tokenizer(
     workers: int = 1,
     hand: tuple[str, ...] = (),
     add_hand: Path | None = None,
+    keep_charts: bool = False,
     weights: Path | None = None,
     frames: int | None = None,
     json: bool = False,
@@ -37,7 +38,8 @@ def train_tokenizer(
         hand: Which hands; default: all that DATA has motions of.
         add_hand: Instead, teach one more hand (a folder or a name) the codes that exist; codes and the other hands stay
             as they are, bit by bit.
-        weights: With --add-hand, the tokenizer to add to; default: the shipped one.
+        keep_charts: Fit the codes alone, to what the hands' charts in WEIGHTS see.
+        weights: With --add-hand, the tokenizer to add to, with --keep-charts whose charts; default: the shipped one.
         frames: With --add-hand, learn from about so many frames; default: all of the train part.
         json: Print the figures as JSON.
     """
@@ -59,11 +61,16 @@ def train_tokenizer(
             json,
         )
         return
-    if weights is not None or frames is not None:
-        raise ValueError("--weights and --frames go with --add-hand.")
+    if frames is not None or (weights is not None and not keep_charts):
+        raise ValueError("--frames goes with --add-hand, --weights with --add-hand or --keep-charts.")
+    from unihm.tokenizer.tokenizer import load_tokenizer
     from unihm.training.tokenizer import train_tokenizer as train
 
-    report(train(data, out, preset=preset, split=split, seed=seed, resume=resume, workers=workers, hands=hand), json)
+    known = load_tokenizer(weights) if keep_charts else None
+    done = train(
+        data, out, preset=preset, split=split, seed=seed, resume=resume, workers=workers, hands=hand, charts_of=known
+    )  # fmt: skip
+    report(done, json)
 
 
 def train_generator(

@@ -25,7 +25,7 @@ from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.transform import Rotation
 
 from unihm.geometry.point_cloud import estimate_normals, fit_plane, voxel_indices
-from unihm.perception.panel import BOARD, Panel, direction, ends, find_panel
+from unihm.perception.panel import BOARD, Panel, covers, ends, find_panel, grown
 from unihm.schema.joint import Joint
 
 TRAVEL = 0.15
@@ -40,6 +40,7 @@ _FRONT = 0.016  # m beyond shut and open in which the front is looked for
 _FLUSH = 0.004  # m; a drawer that stands off less is shut
 _BEYOND = np.radians(10)  # by how much noise may take a hinge over its end
 _FLAT = np.radians(15)  # tilt below which the bar says more of a lid's hinge than the slope
+_LONG = 2.0  # ratio between the spreads along and across a bar; knobs are about round
 _PLANE_ERROR, _BOX_ERROR = 0.002, 0.006  # m; of a fitted plane, and of where a body ends
 Line = tuple[Float[np.ndarray, " 3"], float, float]  # a plane that a hinge lies in: normal, offset and error, m
 
@@ -72,6 +73,10 @@ def find_joint(
         raise ValueError(f"No joint is known for a '{kind}'. Available: {', '.join(joints)}.")
     panel = find_panel(panel_world, handle_world, camera_position, kind, upright=kind != "lid")
     body = body_world[voxel_indices(body_world, _SPACING)] if len(body_world) else body_world
+    if kind == "lid" and panel.plane.normal[2] > np.cos(_FLAT):
+        panel = grown(panel, body)  # it covers its box, so that nothing beside it is flush with it
+    if kind != "drawer":  # the front of a chest is flush with a shut drawer
+        body = body[~covers(panel, body)]
     if len(body) < _MIN_BODY:
         return joints[kind](panel, body[:0], body[:0])
     return joints[kind](panel, body, estimate_normals(body, 24, camera_position))
@@ -134,12 +139,12 @@ def _door(panel: Panel, body: np.ndarray, normals: np.ndarray) -> tuple[Joint, n
     return joint, panel.handle_frame(_UP)
 
 
-def _lid(panel: Panel, body: np.ndarray, _: np.ndarray) -> tuple[Joint, np.ndarray]:
+def _lid(panel: Panel, body: np.ndarray, normals: np.ndarray) -> tuple[Joint, np.ndarray]:
     normal = panel.plane.normal
     level = np.cross(normal, _UP)
     slope = float(np.linalg.norm(level))
-    # The bar lies along the hinge; on a slope the hinge is the level direction, and the lower edge.
-    along = level / slope if slope > np.sin(_FLAT) else direction(panel.bar, _UP)
+    # On a slope the hinge is the level direction, and the lower edge.
+    along = level / slope if slope > np.sin(_FLAT) else _flat_hinge(panel, body, normals)
     across = np.cross(normal, along)
     across /= np.linalg.norm(across)
     low, high = ends(panel.face, along, across)
@@ -164,6 +169,17 @@ def _lid(panel: Panel, body: np.ndarray, _: np.ndarray) -> tuple[Joint, np.ndarr
     position = float(np.clip(tilt, 0.0, SWING))
     joint = Joint(kind="hinge", axis_world=axis, origin_world=hinge, position=position, upper=SWING)
     return joint, panel.handle_frame(-toward)
+
+
+def _flat_hinge(panel: Panel, body: np.ndarray, normals: np.ndarray) -> np.ndarray:
+    """Direction of the hinge of a flat lid: that side of the box which the bar lies along; of a knob, is next to."""
+    angle = _box_angle(body, normals) if len(body) else _rectangle_angle(panel.face[:, :2])
+    sides = [np.array([np.cos(a), np.sin(a), 0.0]) for a in (angle, angle + np.pi / 2)]
+    one, two = ((panel.bar @ side).std() for side in sides)
+    if max(one, two) > _LONG * min(one, two):
+        return sides[0] if one > two else sides[1]
+    reach = [np.array(ends(panel.face, sides[1 - i], side)) - panel.middle @ side for i, side in enumerate(sides)]
+    return sides[1] if np.abs(reach[0]).min() < np.abs(reach[1]).min() else sides[0]
 
 
 def _meeting(lines: list[Line], axis: np.ndarray, start: np.ndarray) -> np.ndarray:

@@ -19,10 +19,11 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
+from scipy.ndimage import binary_dilation
 
 from unihm.assets import WEIGHTS
 from unihm.cliport.clip_resnet import CLIP
-from unihm.cliport.color_names import color_shares
+from unihm.cliport.color_names import COLORS, color_shares
 from unihm.cliport.cutting import cut
 from unihm.cliport.grounding import AMOUNTS, KINDS, Grounded, sentence_vector
 from unihm.cliport.instances import PART, Instances
@@ -33,6 +34,7 @@ from unihm.generation.text_encoder import TextEncoder, load_text_encoder
 from unihm.geometry.point_cloud import voxel_indices
 from unihm.perception.articulation import find_joint
 from unihm.perception.completing import COMPLETION
+from unihm.perception.handles import handle_pixels
 from unihm.perception.plain_words import about, check_wish, plainly, ruled_out
 from unihm.perception.prompts import at_box, at_pixel, check_request
 from unihm.perception.segmentation import lies_on, table_region
@@ -44,8 +46,11 @@ from unihm.schema.task import BY_REFERENCE, GOES, TASKS
 
 PLANNER, VIEW = "planner.safetensors", "view.safetensors"
 _RULED_OUT = 1.5  # taken from the logits of things that plain words do not fit
+_CANNOT = 3.0  # taken from those of things that shall be opened or shut and have no joint
+_RING = 4  # pixels about a part, in which the thing shows that it is in
 _ELSEWHERE = 2.0  # taken from those of what is not on the table
 _EDGE = 0.05  # m about the seen part of the table, that things at its edge reach over
+_ON, _PART_ON = 0.5, 0.1  # share of a thing that is over its table; an open door or drawer may stand out far beyond
 _LIKELY = 3.0  # below the largest logit; what words like "taller" compare
 _CERTAIN = 2.0  # logit from which the words fit a thing
 _CLEARLY = 0.75  # by how much the best must exceed the next where both fit
@@ -53,8 +58,11 @@ _UNLIKELY = -2.0  # logit of the best below which nothing fits
 _BODY = 0.35  # m about a handle, within which the body of its fixture lies
 _ABOVE_TABLE = 0.01  # m
 _BAR_STEP, _BAR_RADIUS = 0.003, (0.004, 0.012)  # m
+_NEAR_BAR = 0.015  # m from its axis, within which points are the bar's
 
 
+_WISH = {"open": "Open", "close": "Close"}
+"""The plainest verb of tasks whose things can hardly be picked up."""
 MOVING: tuple[Literal["drawer", "door", "lid"], ...] = ("drawer", "door", "lid")
 """Kinds of moving parts."""
 
@@ -90,7 +98,8 @@ class Seen:
         except ValueError:
             return np.zeros(len(self.found), dtype=bool)  # nobody can tell
         places = [self.points_world[self.found.mask(i) & valid][:, :2] for i in range(len(self.found))]
-        return np.array([lies_on(region, place, _EDGE).mean() < 0.5 for place in places])
+        on = np.array([lies_on(region, place, _EDGE).mean() for place in places])
+        return on < [_PART_ON if kind == PART else _ON for kind in self.found.kinds]
 
 
 class Cliport:
@@ -169,7 +178,7 @@ class Cliport:
         of_use = {target, asked.reference}
         objects = [self._object(seen, i, whole=i == target, near=i in of_use) for i in range(len(seen.found))]
         if seen.found.kinds[target] == PART:
-            objects[target], asked = self._part(seen, target, asked)
+            objects[target], asked = self._part(seen, target, asked, self._kind(seen, target, instruction))
         valid = seen.scene.depth > 0
         return PerceivedScene(
             T_world_camera=seen.T_world_camera,
@@ -197,7 +206,8 @@ class Cliport:
         elif box is not None:
             target = at_box(box, seen.found.labels)
         else:
-            target = self._choose(seen, instruction, self.judged(seen, plain, grounded.target[0]))
+            fits = _able(seen.found, grounded)
+            target = self._choose(seen, instruction, self.judged(seen, plain, fits))
         return target, self._asked(grounded, target, seen.found.kinds[target], ruled_out(plain))
 
     def cut(
@@ -239,21 +249,19 @@ class Cliport:
     def _grounded(self, seen: Seen, plain: str) -> Grounded:
         """What plain words mean in an image.
 
-        Which thing is meant does not depend on what shall be done with it: the words for it are also read within the
-        plainest wish, and the mean of both decides.
+        Which thing is meant does not depend on what else is said of it: the words for it are also read within the
+        plainest wish, and the mean of both decides. What can be opened is seldom picked up, so that it has its own.
         """
+        first = self._read(seen, plain)
         thing = about(plain)
-        said = [plain, f"Pick up {thing}."] if thing else [plain]
-        words, mask = self.reader(said)
-        rows = torch.arange(len(seen.found)).expand(len(said), -1)
-        both = self.network.ground(seen.encoded, rows, words, mask)
-        return Grounded(
-            target=both.target.mean(dim=0, keepdim=True),
-            reference=both.reference[:1],
-            task=both.task[:1],
-            relation=both.relation[:1],
-            amount=both.amount[:1],
-        )
+        if not thing:
+            return first
+        task = TASKS[int(first.task[0].argmax())]
+        second = self._read(seen, f"{_WISH.get(task, 'Pick up')} {thing}.")
+        return replace(first, target=(first.target + second.target) / 2)
+
+    def _read(self, seen: Seen, words: str) -> Grounded:
+        return self.network.ground(seen.encoded, torch.arange(len(seen.found))[None], *self.reader([words]))
 
     def _choose(self, seen: Seen, instruction: str, fits: torch.Tensor) -> int:
         order = fits.argsort(descending=True).tolist()
@@ -318,26 +326,53 @@ class Cliport:
         count = TARGET_POINTS if whole else OTHER_POINTS if near else 0
         return object_cloud(seen.scene, seen.found.mask(number), seen.points_world, seen.T_world_camera, count)
 
-    def _part(self, seen: Seen, target: int, asked: Asked) -> tuple[ObjectCloud, Asked]:
+    def _kind(self, seen: Seen, target: int, instruction: str) -> str:
+        """Which kind of part it is: as the words call it, else as it looks; an open lid looks like a door."""
+        plain = plainly(instruction, self.card["nouns"])
+        said = [kind for kind in MOVING if re.search(rf"\b{kind}s?\b", about(plain) or plain.lower())]
+        if len(said) == 1:
+            return said[0]
+        kinds = self.network.describe(seen.encoded).kind[target]
+        return MOVING[int(kinds[[KINDS.index(name) for name in MOVING]].argmax())]
+
+    def _part(self, seen: Seen, target: int, asked: Asked, kind: str) -> tuple[ObjectCloud, Asked]:
         """The handle of a moving part as what is taken, and its joint."""
         valid, found, points = seen.scene.depth > 0, seen.found, seen.points_world
-        handle = found.handle(target) & valid
+        eye = seen.T_world_camera[:3, 3]
+        near = valid & (points[..., 2] > _ABOVE_TABLE)
+        near[near] = np.linalg.norm(points[near] - points[found.mask(target) & valid].mean(axis=0), axis=1) < _BODY
+        handle = handle_pixels(found, target, points, near, eye, kind)
         if not handle.any():
             raise ValueError("The handle is out of view; turn the camera so that it sees the handle.")
-        kinds = self.network.describe(seen.encoded).kind[target]
-        kind = MOVING[int(kinds[[KINDS.index(name) for name in MOVING]].argmax())]
-        around = valid & (found.labels < 0) & (points[..., 2] > _ABOVE_TABLE)
+        around = valid & (found.labels < 0) & (points[..., 2] > _ABOVE_TABLE) & ~handle
         around[around] = np.linalg.norm(points[around] - points[handle].mean(axis=0), axis=1) < _BODY
         panel = found.mask(target) & valid & ~handle
-        joint, T_world_handle = find_joint(
-            points[panel], points[handle], points[around], kind, seen.T_world_camera[:3, 3]
-        )
+        joint, T_world_handle = find_joint(points[panel], points[handle], points[around], kind, eye)
         completed, normals = _bar(points[handle], T_world_handle)
         cloud = replace(_seen(seen, handle), completed_points_world=completed, completed_normals_world=normals)
         task = joint.task_for(asked.task)
         board = points[panel]
         board = board[voxel_indices(board, _BAR_STEP)]
         return cloud, replace(asked, task=task, joint=joint, T_world_handle=T_world_handle, panel_world=board)
+
+
+def _able(found: Instances, grounded: Grounded) -> torch.Tensor:
+    """The logits of what is meant, and what the verb says of it: only parts that move can be opened and shut.
+
+    Who speaks of opening a box means the part that moves in it.
+    """
+    fits = grounded.target[0].clone()
+    tasks = dict(zip(TASKS, grounded.task[0].softmax(dim=0).tolist(), strict=True))
+    opens = tasks["open"] + tasks["close"]
+    if opens < 0.5:
+        return fits
+    for i, kind in enumerate(found.kinds):
+        if kind == PART and found.handle(i).any():
+            around = found.labels[binary_dilation(found.mask(i), iterations=_RING) & (found.labels != i)]
+            body = np.bincount(around + 1, minlength=len(found) + 1)[1:].argmax()
+            if found.kinds[body] != PART and (around == body).mean() > 0.5:
+                fits[i] = torch.maximum(fits[i], fits[body])
+    return fits - opens * _CANNOT * torch.tensor([kind != PART for kind in found.kinds])
 
 
 def _seen(seen: Seen, mask: Bool[np.ndarray, "H W"]) -> ObjectCloud:
@@ -359,6 +394,8 @@ def _bar(
     """The surface of the bar that the seen points lie on, a cylinder along y of the handle's frame."""
     T = T_world_handle
     local = (points_world - T[:3, 3]) @ T[:3, :3]
+    # Between its posts a handle shows what is behind it, and pixels at its outline do.
+    local = local[np.linalg.norm(local[:, ::2], axis=1) < _NEAR_BAR]
     low, high = np.percentile(local[:, 1], (2, 98))
     radius = float(np.clip(np.ptp(np.percentile(local[:, 2], (5, 95))) / 2, *_BAR_RADIUS))
     y = np.arange(low, high + _BAR_STEP, _BAR_STEP)
@@ -385,4 +422,5 @@ def _noun(instruction: str, nouns: Sequence[str]) -> str:
     """The longest noun of the planner's that occurs in the words; empty where none does."""
     text = re.sub(r"[^a-z -]+", " ", instruction.lower())
     said = [noun for noun in nouns if re.search(rf"\b{re.escape(noun)}\b", text)]
-    return max(said, key=len, default="")
+    # Of "the orange lid" orange is the colour.
+    return max(said, key=lambda noun: (noun not in COLORS, len(noun)), default="")

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
-from unihm.geometry.point_cloud import Plane, estimate_normals, fit_plane, voxel_indices
+from unihm.geometry.point_cloud import (
+    Plane,
+    connected_components,
+    estimate_normals,
+    fit_plane,
+    main_parts,
+    voxel_indices,
+)
 
-_MIN_PANEL, _MIN_HANDLE = 60, 15  # points that a plane and a bar need
+_MIN_PANEL = 60  # points that a plane needs
+MIN_HANDLE = 15
+"""Points that a bar needs."""
 _SPACING = 0.003  # m; the panel's points are thinned to this, so that near and far parts count alike
 _THRESHOLD = 0.008  # m of a plane's first inliers; a leaning panel scatters twice the 3 mm of one seen head on
 _WIDEST = 1.5 * _THRESHOLD  # m of its last ones
@@ -17,14 +27,17 @@ _OFF_PANEL = (0.015, 0.09)  # m; bars stand off their panels by a finger, 30 to 
 _LEAST_BEFORE = 0.25  # share of the handle's points that stand off; the others are the panel's, by mistake
 _BAR = 0.015  # m about the front of a handle: the bar without most of its posts
 _RADIUS = 0.006  # m of a bar; the middle of the half of it that is seen is pi / 4 of that nearer than its own
+_AS_MUCH = 0.6  # of the handle's points that stand off one plane; which of two does not depend on fewer
 _PLANES = 4  # looked at: a drawer shows its floor and its back, too
+_FLUSH = 0.005  # m; half a board
 BOARD = 0.01
 """Thickness of doors and lids, m."""
 _NARROW = 0.04  # m; a board's edge is narrower than any panel
-_GRAZING = np.radians(8)  # between view and panel; less shows an edge of it
+_GRAZING = np.radians(8)  # between view and panel; of less the thickness of a board says more than its pixels
 _STRIP, _STRIP_POINTS = 0.008, 5  # m, points; of the strips in which an end is looked for
 _SEEN_STRIPS = 80  # % of the strips, by how far they go; the others are cut short by what hides them
 _PIXEL = 0.003  # m between the points of a panel seen head on: 320 pixels across at 0.9 m
+_GAP = 0.008  # m, which no hole in a panel is wider than where its pixels are dense
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,27 +92,43 @@ def find_panel(
         ValueError: The handle or the panel is out of view, or no plane lies behind the handle.
     """
     hidden = f"The handle of the {kind} is out of view"
-    if len(handle_world) < _MIN_HANDLE:
-        raise ValueError(f"{hidden}: {len(handle_world)} points show it, at least {_MIN_HANDLE} are needed.")
+    if len(handle_world) < MIN_HANDLE:
+        raise ValueError(f"{hidden}: {len(handle_world)} points show it, at least {MIN_HANDLE} are needed.")
     if len(panel_world) < _MIN_PANEL:
         raise ValueError(f"The {kind} is out of view: {len(panel_world)} points show it, {_MIN_PANEL} are needed.")
-    points = panel_world[voxel_indices(panel_world, _SPACING)]
-    if upright:  # the floor of a drawer and the upper edge of a door are not
-        points = points[np.abs(estimate_normals(points, 16, camera_position)[:, 2]) < 0.6]
+    points = _thinned(panel_world, camera_position, upright)
     plane, face = _settled(_behind(handle_world, points, kind), points, upright)
     view = camera_position - face.mean(axis=0)
     facing = float(view @ plane.normal) / float(np.linalg.norm(view))
-    if abs(facing) < np.sin(_GRAZING):
-        raise ValueError(f"{hidden}: the {kind} is seen edge on.")
+    sharp = max(abs(facing), float(np.sin(_GRAZING)))
+    # What lies in the same plane beyond a gap is another thing.
+    face = face[main_parts(face, max(_GAP, 2 * _PIXEL / sharp))]
     if facing < 0:  # its inside is seen, and the handle beyond an edge
         plane = Plane(plane.normal, plane.offset + BOARD)
     height = plane.distance(handle_world)
     before = (height > _OFF_PANEL[0]) & (height < _OFF_PANEL[1])
-    if before.sum() < _MIN_HANDLE:
-        raise ValueError(f"{hidden}: {before.sum()} of its points stand off the {kind}, {_MIN_HANDLE} are needed.")
+    if before.sum() < MIN_HANDLE:
+        raise ValueError(f"{hidden}: {before.sum()} of its points stand off the {kind}, {MIN_HANDLE} are needed.")
     bar = handle_world[before & (np.abs(height - np.percentile(height[before], 80)) < _BAR)]
     middle = _middle(bar, direction(bar, plane.normal), camera_position)
-    return Panel(plane=plane, face=face, bar=bar, middle=middle, edge_error=_PIXEL / abs(facing))
+    return Panel(plane=plane, face=face, bar=bar, middle=middle, edge_error=_PIXEL / sharp)
+
+
+def grown(panel: Panel, points: Float[np.ndarray, "k 3"]) -> Panel:
+    """A panel with points that were not taken for it, but are flush with it and hang together with it."""
+    flush = points[np.abs(panel.plane.distance(points)) < _FLUSH]
+    both = np.concatenate([panel.face, flush])
+    cells = np.floor(both / max(_GAP, 2 * panel.edge_error)).astype(np.int64)
+    label = connected_components(cells.astype(np.float64), 1.75)
+    return replace(panel, face=both[label == np.bincount(label[: len(panel.face)]).argmax()])
+
+
+def covers(panel: Panel, points: Float[np.ndarray, "n 3"]) -> Bool[np.ndarray, " n"]:
+    """Which points lie in a panel or before it, where its handle is: they are its own, whatever they were taken for."""
+    if not len(points):
+        return np.zeros(0, dtype=bool)
+    height = panel.plane.distance(points)
+    return (height > -1.5 * BOARD) & (height < _OFF_PANEL[1]) & _within(points, panel.face, panel.edge_error)
 
 
 def direction(points: Float[np.ndarray, "n 3"], normal: Float[np.ndarray, " 3"]) -> Float[np.ndarray, " 3"]:
@@ -132,29 +161,101 @@ def ends(
     return float(np.percentile(found[:, 0], 100 - _SEEN_STRIPS)), float(np.percentile(found[:, 1], _SEEN_STRIPS))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Face:
+    """What a panel shows, before it is known what its handle is."""
+
+    plane: Plane
+    """Through the points; its normal points to either side."""
+    points: Float[np.ndarray, "n 3"]
+    """On it, m."""
+    outward: int
+    """1 where a handle is known on the side of the normal, -1 on the other, else 0."""
+
+
+def face_of(
+    panel_world: Float[np.ndarray, "n 3"],
+    handle_world: Float[np.ndarray, "m 3"],
+    camera_position: Float[np.ndarray, " 3"],
+    kind: str,
+) -> Face | None:
+    """The largest plane of a panel, behind as much of its handle as is known; None where there is none.
+
+    Args:
+        panel_world: Points of what moves, z-up world, m.
+        handle_world: Points of its handle, perhaps too few, m.
+        camera_position: Where they are seen from, m.
+        kind: drawer, door or lid.
+    """
+    points = _thinned(panel_world, camera_position, kind != "lid") if len(panel_world) >= _MIN_PANEL else panel_world
+    if len(points) < _MIN_PANEL:
+        return None
+    plane, near = fit_plane(points, _THRESHOLD)
+    outward = 0
+    if len(handle_world) >= MIN_HANDLE:
+        with suppress(ValueError):  # what was taken for the handle may be none
+            plane, outward = _behind(handle_world, points, kind), 1
+        near = np.abs(plane.distance(points)) < _THRESHOLD
+    _, _, low, high = _rectangle(points[near])
+    return Face(plane=plane, points=points[near], outward=outward) if (high - low).min() > _NARROW else None
+
+
+def stands_off(points: Float[np.ndarray, "n 3"], face: Face, side: float) -> Bool[np.ndarray, " n"]:
+    """Which points are over a face and as far from it as handles are, on one side or, where it is 0, on either."""
+    height = face.plane.distance(points)
+    height = side * height if side else np.abs(height)
+    off = (height > _OFF_PANEL[0]) & (height < _OFF_PANEL[1])
+    off[off] = _within(points[off], face.points, _THRESHOLD)
+    return off
+
+
+def _thinned(panel: np.ndarray, eye: np.ndarray, upright: bool) -> np.ndarray:
+    points = panel[voxel_indices(panel, _SPACING)]
+    if upright:  # the floor of a drawer and the upper edge of a door are not
+        points = points[np.abs(estimate_normals(points, 16, eye)[:, 2]) < 0.6]
+    return points
+
+
 def _behind(handle: np.ndarray, points: np.ndarray, kind: str) -> Plane:
-    """The largest plane that the handle stands off, its normal to the handle's side."""
+    """The plane that the handle stands off, its normal to the handle's side: the largest that about as much does of."""
+    found: list[tuple[float, Plane]] = []
     for _ in range(_PLANES):
         if len(points) < _MIN_PANEL:
             break
         plane, inliers = fit_plane(points, _THRESHOLD)
         height = plane.distance(handle)
         on, under = (((s * height > _OFF_PANEL[0]) & (s * height < _OFF_PANEL[1])).sum() for s in (1, -1))
-        stands_off = max(on, under) >= max(_MIN_HANDLE, _LEAST_BEFORE * len(handle))
+        stands_off = max(on, under) >= max(MIN_HANDLE, _LEAST_BEFORE * len(handle))
         if inliers.sum() >= _MIN_PANEL and stands_off and _over(handle, points[inliers]):
-            return plane if on >= under else Plane(-plane.normal, -plane.offset)
+            found.append((max(on, under), plane if on >= under else Plane(-plane.normal, -plane.offset)))
         points = points[~inliers]
-    raise ValueError(f"No plane of the {kind} lies behind its handle; the {kind} is out of view or has another handle.")
+    if not found:
+        raise ValueError(
+            f"No plane of the {kind} lies behind its handle; the {kind} is out of view or has another handle."
+        )
+    most = max(count for count, _ in found)
+    return next(plane for count, plane in found if count >= _AS_MUCH * most)
 
 
 def _over(handle: np.ndarray, face: np.ndarray) -> bool:
     """Whether a handle is over a face, not beside it, and the face no edge of a board."""
+    _, _, low, high = _rectangle(face)
+    return bool(_within(np.median(handle, axis=0)[None], face, _THRESHOLD)[0] and (high - low).min() > _NARROW)
+
+
+def _within(points: np.ndarray, face: np.ndarray, margin: float) -> np.ndarray:
+    """Which points lie over the rectangle about a face."""
+    centre, axes, low, high = _rectangle(face)
+    at = (points - centre) @ axes
+    return ((at > low - margin) & (at < high + margin)).all(axis=1)
+
+
+def _rectangle(face: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Of a face: centre, two directions in its plane in columns, and how far it reaches along them from the centre."""
     centre = face.mean(axis=0)
     axes = np.linalg.eigh((face - centre).T @ (face - centre))[1][:, 1:]
     low, high = np.percentile((face - centre) @ axes, [1, 99], axis=0)
-    middle = (np.median(handle, axis=0) - centre) @ axes
-    within = (middle > low - _THRESHOLD) & (middle < high + _THRESHOLD)
-    return bool(within.all() and (high - low).min() > _NARROW)
+    return centre, axes, low, high
 
 
 def _settled(plane: Plane, points: np.ndarray, upright: bool) -> tuple[Plane, np.ndarray]:

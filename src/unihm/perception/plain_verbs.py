@@ -56,7 +56,7 @@ KNOWN = (
 MOVES = (
     "put", "place", "set", "move", "bring", "carry", "drop", "lay", "rest", "stand", "plant", "deliver", "stow",
     "convey", "ferry", "push", "slide", "press", "thrust", "propel", "prod", "poke", "bump", "pull", "drag", "tow",
-    "lug", "jerk", "trail",
+    "lug", "jerk", "trail", "ease", "run", "throw", "prise", "pop", "flip", "bang",
 )  # fmt: skip
 """Verbs after which a place is where to, not which."""
 
@@ -64,7 +64,7 @@ STAYS = (
     "pick up", "pick", "lift up", "lift", "grab", "take hold of", "get hold of", "take", "grasp", "raise", "get",
     "snatch", "grip", "scoop up", "gather", "pluck", "hold", "boost", "open up", "open", "close", "shut", "unlatch",
     "latch", "seal", "fasten", "pull open", "pull out", "push in", "slide out", "press in", "turn", "rotate", "pivot",
-    "revolve", "reorient", "twirl", "give",
+    "revolve", "reorient", "twirl", "give", "ease open", "throw open", "prise open", "pop open", "flip open",
 )  # fmt: skip
 """Verbs after which a place says which thing."""
 

@@ -122,6 +122,7 @@ def ruled_out(plain: str) -> frozenset[str]:
         plain: From `plainly`.
     """
     text = plain.lower().replace(about(plain), " ") if about(plain) else plain.lower()
+    text = re.sub(rf"(?:{_NOT})[^,;:.?!]*", " ", text)  # "should not stand open; close it"
     found: frozenset[str] = frozenset()
     for one, other in _OPPOSITES:
         said = [re.search(pattern, text) is not None for pattern, _ in (one, other)]
@@ -190,6 +191,7 @@ _ABOUT = re.compile(
     r" (?P<rest>(?:the|my|your|our|this|that) .*)",
     re.IGNORECASE,
 )
+_FIRST = r"(?:^|[,;:.?!] )"
 _AT_END = r"(?= *(?:[.,!?;]|$|by\b|and\b|\d|halfway|all the way|an? (?:little|bit|crack)))"
 _SIDE = r"\b(?:to|toward|towards|on|at) the {0}\b|\b{0}wards?\b|\b{0}\b(?: of\b|" + _AT_END + ")"
 _OPPOSITES: tuple[tuple[tuple[str, frozenset[str]], tuple[str, frozenset[str]]], ...] = (
@@ -203,8 +205,8 @@ _OPPOSITES: tuple[tuple[tuple[str, frozenset[str]], tuple[str, frozenset[str]]],
     ),
     ((r"\bbehind\b", frozenset({"behind"})), (r"\bin front of\b", frozenset({"in front of"}))),
     (
-        (rf"\b(?:open(?:ed|ing)?|out)\b{_AT_END}|^(?:open|pull)\b", frozenset({"open", "pull"})),
-        (rf"\b(?:shut|closed|in)\b{_AT_END}|^(?:close|shut|push)\b", frozenset({"close", "push"})),
+        (rf"\b(?:open(?:ed|ing)?|out)\b{_AT_END}|{_FIRST}(?:open|pull)\b", frozenset({"open", "pull"})),
+        (rf"\b(?:shut|closed|in)\b{_AT_END}|{_FIRST}(?:close|shut|push)\b", frozenset({"close", "push"})),
     ),
 )
 """Pairs of what words say: pattern, and the relations or tasks of moving parts that they mean."""

@@ -103,6 +103,7 @@ def _report(segment: Segment, refined: Refined, mode: str, seconds: float) -> Re
         frame_of=tuple(round(float(frame), 3) for frame in refined.frame_of),
         grasp_fingers=() if grasp is None else tuple(segment.hand.fingers[k] for k in grasp.tips),
         grasps_tried=refined.tried,
+        merit=None if refined.merit is None else round(refined.merit, 3),
         imbalance=None if grasp is None else round(grasp.imbalance, 4),
         cloud_noise_mm=round(1e3 * segment.noise, 2),
         contact_mm_before=contact_before,

@@ -137,6 +137,8 @@ class RefinementReport:
     """Joint mode: fingers that touch; empty where fewer than two could."""
     grasps_tried: int
     """Joint mode: candidates that were judged."""
+    merit: float | None
+    """Joint mode: log-odds of the hold in simulation, as the choice among grasps and ways sees them."""
     imbalance: float | None
     """Joint mode: what is left of sum and moment of the fingertips' forces, as a share of all normal forces."""
     cloud_noise_mm: float

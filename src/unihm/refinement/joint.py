@@ -42,6 +42,8 @@ class Refined:
     """Frame of the given motion that each stands for."""
     grasp: Grasp | None = None
     tried: int = 0
+    merit: float | None = None
+    """Log-odds of the hold, as the choice among grasps and ways sees them."""
 
 
 def refine_joint(segment: Segment, count: int = 1) -> list[Refined]:
@@ -61,7 +63,7 @@ def refine_joint(segment: Segment, count: int = 1) -> list[Refined]:
         way = approach(segment, grasp)
         reached.append((grasp.score - _PIERCING * math.log1p(1e3 * way.depth), grasp, way))
     reached.sort(key=lambda item: -item[0])
-    return [with_grasp(segment, grasp, way, len(grasps)) for _, grasp, way in reached[:count]]
+    return [replace(with_grasp(segment, grasp, way, len(grasps)), merit=merit) for merit, grasp, way in reached[:count]]
 
 
 def with_grasp(segment: Segment, grasp: Grasp, way: Approach | None = None, tried: int = 1) -> Refined:

@@ -51,6 +51,7 @@ def train_tokenizer(
     resume: bool = False,
     workers: int = 1,
     hands: Sequence[str] = (),
+    charts_of: Tokenizer | None = None,
 ) -> dict[str, Any]:
     """Train on the train part of a split and measure on its validation part.
 
@@ -63,6 +64,7 @@ def train_tokenizer(
         resume: Go on from the checkpoints in `out`; finished stages are not repeated.
         workers: Charts that are trained at once, a process each.
         hands: Which hands; empty takes all that the store has motions of. The reference hand is always among them.
+        charts_of: A tokenizer whose charts are kept: of one stream for all hands the codes alone are fitted then.
 
     Returns:
         Where the weights are, their fingerprint, and a row of figures for each hand; of `torchrun`'s processes but
@@ -96,20 +98,40 @@ def train_tokenizer(
     wait()
     if isinstance(config, UnifiedTraining):
         model = UnifiedTokenizer(config.tokenizer, [hand_features(hand) for hand in models.values()])
-        train_charts(
-            model, motions["train"], motions["validation"], config, out, resume=resume, workers=workers
-        )  # fmt: skip
+        if charts_of is None:
+            train_charts(
+                model, motions["train"], motions["validation"], config, out, resume=resume, workers=workers
+            )  # fmt: skip
+        else:
+            _take_charts(model, charts_of)
         if rank() == 0:
             fit_codec(model, motions["train"], models, config, out, resume=resume)
+    elif charts_of is not None:
+        raise ValueError(f"Preset '{name}' has no charts that could be kept.")
     else:
         model = _train_vqvae(config, motions, models, out, resume=resume)
 
     if rank() > 0:
         return {"process": rank()}
     card = training_card(
-        "tokenizer", config, preset=name, split=split, seed=seed, data=data, made=made, records=records, parts=parts
-    )
+        "tokenizer", config, preset=name, split=split, seed=seed, data=data, made=made, records=records, parts=parts,
+        options=["--keep-charts"] if charts_of else [],
+    )  # fmt: skip
+    if charts_of is not None:
+        card["charts_from"] = charts_of.card["fingerprint"]
     return _export(model, out / SHIPPED, card, motions, models, reference)
+
+
+def _take_charts(model: UnifiedTokenizer, known: Tokenizer) -> None:
+    """The charts of another tokenizer; raises ValueError where it has none of a hand, or of another size."""
+    charts = known.unified.charts
+    for hand, chart in model.charts.items():
+        if hand not in charts:
+            raise unknown_name("Chart of hand", hand, charts)
+        try:
+            chart.load_state_dict(charts[hand].state_dict())
+        except RuntimeError as error:
+            raise ValueError(f"The chart of '{hand}' is of another size than the preset's.") from error
 
 
 def _train_vqvae(

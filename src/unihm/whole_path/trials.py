@@ -192,12 +192,12 @@ class Making:
     def _perceived(self, way: str) -> tuple[HandMotion, dict[str, float]]:
         perceived, plan = _kept(self._seen, "plan", self._plan)
         wrong = {"wrong": 1.0} if not hits(self.world, perceived) else {}
-        if not self.most:
+        if way == PERCEIVED:
             return _kept(self._made, "single", lambda: self._follow(plan)).motion, wrong
         result = _kept(self._made, "candidates", lambda: self._candidates(perceived, plan))
         facts = result.report["simulation"]
         attempts = [_attempt(outcome) for outcome in facts["outcomes"]]
-        count = 1 if way == PERCEIVED else int(way.removeprefix(BEST))
+        count = int(way.removeprefix(BEST))
         best = most_robust(attempts[:count], facts["families"])
         share = float(np.mean([attempt.outcome.success for attempt in attempts[:count]]))
         about = {"perceived_success": float(attempts[best].outcome.success), "perceived_held": attempts[best].held}

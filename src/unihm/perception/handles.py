@@ -1,0 +1,83 @@
+"""All pixels of the handle of a part that moves, also those that the view network takes for something else.
+
+A handle often ends up in an instance of its own, since its votes gather where it is, or is not seen as one: dark on
+dark, or beyond the edge of a lid of which the inside is seen. What stands off the panel by a finger's room, over it, is
+its handle:
+
+- pieces that look like handles are taken wherever they do so;
+- where too few are left, whatever does so that is no other thing, on the side that the body does not lie on, hangs
+  together and has the size of a bar or a knob.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy.ndimage import binary_dilation, label
+
+from unihm.cliport.instances import PART, Instances
+from unihm.perception.panel import MIN_HANDLE, face_of, stands_off
+
+_MOSTLY = 0.5  # share of an instance's pixels that look like a handle, from which on it is nothing else
+_LONGEST, _WIDEST = 0.2, 0.05  # m of a bar, of a knob; with what the noise adds
+_FULL = np.ones((3, 3))  # pixels that touch by a corner hang together
+
+
+def handle_pixels(
+    found: Instances,
+    target: int,
+    points_world: Float[np.ndarray, "H W 3"],
+    seen: Bool[np.ndarray, "H W"],
+    camera_position: Float[np.ndarray, " 3"],
+    kind: str,
+) -> Bool[np.ndarray, "H W"]:
+    """Pixels with a depth that show the handle; what the view network found where there is no more.
+
+    Args:
+        found: Instances of the image.
+        target: The part that moves.
+        points_world: What every pixel shows, z-up world, m.
+        seen: Pixels with a depth near the part, none of the table's.
+        camera_position: Where it is seen from, m.
+        kind: drawer, door or lid.
+    """
+    own = found.handle(target) & seen
+    panel = found.mask(target) & seen & ~own
+    face = face_of(points_world[panel], points_world[own], camera_position, kind)
+    if face is None:
+        return own
+    outward = face.outward
+    body = seen & (found.labels < 0)
+    if outward == 0 and body.any():
+        outward = -np.sign(np.median(face.plane.distance(points_world[body])))
+    if outward == 0:
+        return own
+    standing = seen.copy()
+    standing[seen] = stands_off(points_world[seen], face, outward)
+
+    def like_a_handle(pixels: np.ndarray) -> bool:
+        return _like_a_handle(points_world[pixels & standing], face.plane.normal)
+
+    handle = own
+    pieces = [found.mask(i) & seen for i, k in enumerate(found.kinds) if i != target and k == PART]
+    pieces = [piece for piece in pieces if standing[piece].sum() > _MOSTLY * piece.sum()]
+    numbers, count = label(standing & (found.labels != target), _FULL)
+    touching = set(numbers[binary_dilation(own & standing, _FULL)].tolist()) - {0}
+    pieces += [numbers == number for number in touching]
+    if (own & standing).sum() < MIN_HANDLE and not any(piece.sum() >= MIN_HANDLE for piece in pieces):
+        numbers, count = label(standing & ((found.labels < 0) | (found.labels == target)), _FULL)
+        pieces = [numbers == number for number in range(1, count + 1)]
+        pieces = [piece for piece in pieces if piece.sum() >= MIN_HANDLE and like_a_handle(piece)]
+    for piece in sorted(pieces, key=np.sum, reverse=True):
+        if like_a_handle(handle | piece):
+            handle = handle | piece
+    return handle
+
+
+def _like_a_handle(points: np.ndarray, normal: np.ndarray) -> bool:
+    """Whether points have the size of a bar or a knob, across the normal."""
+    flat = points - points.mean(axis=0)
+    flat = flat - np.outer(flat @ normal, normal)
+    axes = np.linalg.eigh(flat.T @ flat)[1][:, 1:]
+    wide, long = np.ptp(np.percentile(flat @ axes, (3, 97), axis=0), axis=0)
+    return bool(long < _LONGEST and wide < _WIDEST)
