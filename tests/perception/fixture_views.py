@@ -31,6 +31,12 @@ class View:
     panel: np.ndarray
     handle: np.ndarray
     body: np.ndarray
+    shown: np.ndarray
+    """frame, handle, moving or nothing, for each pixel."""
+    points: np.ndarray
+    """What each pixel shows, m; (H, W, 3)."""
+    valid: np.ndarray
+    """Pixels with a depth."""
 
     @property
     def eye(self) -> np.ndarray:
@@ -109,4 +115,13 @@ def seen(
     shown = words[image.segmentation]
     points = camera.unproject(depth) @ T[:3, :3].T + T[:3, 3]
     panel, handle, body = (points[(shown == word) & (depth > 0)] for word in ("moving", "handle", "frame"))
-    return View(fixture=fixture, camera=camera, panel=panel, handle=handle, body=body)
+    return View(
+        fixture=fixture,
+        camera=camera,
+        panel=panel,
+        handle=handle,
+        body=body,
+        shown=shown,
+        points=points,
+        valid=depth > 0,
+    )

@@ -215,6 +215,59 @@ def test_a_lid_seen_from_inside_has_its_handle_beyond():
     assert difference(T, view.fixture.T_world_handle)[0] < 15
 
 
+def in_part(points: np.ndarray, share: float) -> np.ndarray:
+    """Which points lie in a round piece in the middle of a cloud that has such a share of it."""
+    away = np.linalg.norm(points - np.median(points, axis=0), axis=1)
+    return away < np.quantile(away, share)
+
+
+@pytest.mark.parametrize("degrees", [50, 70])
+def test_what_is_not_seen_as_a_part_of_an_open_door_is_not_taken_for_its_body(degrees: float):
+    view = seen(Door(position0=np.radians(degrees), hinge_on_right=True), 0.9, 0.5, 0.9, np.random.default_rng(0))
+    lost = in_part(view.panel, 0.4)
+    # A camera from there sees little of the body, and the more of the door.
+    body = np.concatenate([view.body[:: len(view.body) // 800 + 1], view.panel[lost]])
+    position = replace(view, panel=view.panel[~lost], body=body).found()[0].position
+    assert np.degrees(position) == pytest.approx(degrees, abs=4)
+
+
+def test_what_stands_in_the_plane_of_a_door_beyond_a_gap_does_not_move_its_hinge():
+    view = seen(Door(position0=np.radians(60), hinge_on_right=True), 0.9, 0.5, 0.9, np.random.default_rng(0))
+    T = view.fixture.T_world_handle
+    beside = (view.panel - T[:3, 3]) @ T[:3, :3]  # x off the panel, y up, z away from or to the hinge
+    hinge = T[:3, :3].T @ (true_joint(view.fixture).origin_world - T[:3, 3])
+    gap = 0.04 * np.sign(hinge[2])
+    strip = beside[np.abs(beside[:, 2] - hinge[2]) < 0.015]
+    strays = np.concatenate([strip + np.array([0, 0, way * gap]) for way in (1.0, 1.4)])
+    strays = strays[strays[:, 1] < 0.1] @ T[:3, :3].T + T[:3, 3]
+    assert errors(replace(view, panel=np.concatenate([view.panel, strays[::4]])))["hinge"] < 12
+
+
+def test_the_far_half_of_a_shut_lid_need_not_be_seen_as_its():
+    view = seen(Lid(), 0.3, 0.8, 0.8, np.random.default_rng(0))
+    lost = view.panel[:, 0] < 0.0
+    assert (
+        errors(replace(view, panel=view.panel[~lost], body=np.concatenate([view.body, view.panel[lost]])))["hinge"] < 12
+    )
+
+
+@pytest.mark.parametrize("azimuth", [-0.6, 0.3])
+def test_a_knob_does_not_say_how_a_hinge_lies_but_the_box_does(azimuth: float):
+    lid = Lid(knob=True, handle_length=0.03, handle_distance=0.03)
+    found = errors(seen(lid, azimuth, 0.8, 0.8, np.random.default_rng(0)))
+    assert found["axis"] < 2
+    assert found["swing_mm"] < 15
+
+
+def test_a_door_seen_edge_on_is_read_where_enough_pixels_show_it():
+    door = Door(position0=np.radians(80), hinge_on_right=True)
+    found = errors(seen(door, 0.0, 0.4, 0.8))
+    assert found["position"] < 3
+    assert found["swing_mm"] < 15
+    with pytest.raises(ValueError, match="seen edge on"):
+        seen(replace(door, position0=np.radians(82)), 0.0, 0.4, 0.8, np.random.default_rng(0)).found()
+
+
 def test_refusals_in_one_line():
     view = seen(Door(), 0.3, 0.6, 0.8)
     none = np.zeros((0, 3))

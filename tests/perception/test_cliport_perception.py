@@ -13,9 +13,10 @@ from safetensors.torch import save_file
 
 from unihm.cliport.clip_resnet import CLIP, ClipResNet, copy_clip
 from unihm.cliport.crops import MEASURES
+from unihm.cliport.grounding import Grounded
 from unihm.cliport.instances import PART, THING, Instances
 from unihm.perception.base import PERCEPTIONS
-from unihm.perception.cliport import Cliport
+from unihm.perception.cliport import Cliport, _able, _bar, _noun
 from unihm.scene_data import read_scenes
 from unihm.schema.task import TASKS
 from unihm.training.grounding import train_grounding
@@ -114,6 +115,69 @@ def test_what_is_not_on_the_table_is_taken_last(seeing, scenes):
     fits = torch.ones(len(seen.found))
     assert int(seeing.judged(moved, "Lift it", fits).argmin()) == number
     assert not seeing.judged(seen, "Lift it", fits).diff().any()
+
+
+def test_an_open_door_may_stand_out_over_the_edge_of_the_table(seeing, scenes):
+    example = scenes[0]
+    seen = seeing.see(example.scene)
+    number = free_thing(example)
+    points = seen.points_world.copy()
+    most = seen.found.mask(number)
+    most[::4] = False
+    points[most, 0] += 3.0
+    kinds = tuple(PART if i == number else kind for i, kind in enumerate(seen.found.kinds))
+    assert replace(seen, points_world=points).elsewhere[number]
+    assert not replace(seen, points_world=points, found=replace(seen.found, kinds=kinds)).elsewhere[number]
+
+
+@pytest.mark.parametrize("task", ["open", "close", "grab"])
+def test_what_shall_be_opened_or_shut_is_the_part_that_moves_in_it(task):
+    labels = np.full((60, 90), -1)
+    labels[10:50, 10:50] = 0  # a box, in it a lid, and a thing that nothing moves in
+    labels[15:30, 15:45] = 1
+    labels[20:40, 60:80] = 2
+    found = Instances(labels=labels, kinds=(THING, PART, THING), handles=(labels == 1) & (np.arange(90) > 40))
+    grounded = Grounded(
+        target=torch.tensor([[2.0, -5.0, 1.0]]),
+        reference=torch.zeros(1, 3),
+        task=torch.tensor([[9.0 * (name == task) for name in TASKS]]),
+        relation=torch.zeros(1, 3),
+        amount=torch.zeros(1, 3),
+    )
+    fits = _able(found, grounded)
+    expected = [2.0, -5.0, 1.0] if task == "grab" else [-1.0, 2.0, -2.0]
+    assert fits.tolist() == pytest.approx(expected, abs=0.01)
+    beside = replace(found, labels=np.where(labels == 0, -1, labels))
+    assert _able(beside, grounded)[1] == -5.0
+
+
+@torch.inference_mode()
+def test_a_part_is_of_the_kind_that_the_words_say(seeing, scenes):
+    seen = seeing.see(scenes[0].scene)
+    for kind in ("drawer", "door", "lid"):
+        assert seeing._kind(seen, 0, f"Shut the {kind}, please") == kind
+        assert seeing._kind(seen, 0, f"The {kind} of the box needs closing") == kind
+    looks = seeing._kind(seen, 0, "Close it")
+    assert seeing._kind(seen, 0, "Close the flap") == seeing._kind(seen, 0, "Shut the door or the lid") == looks
+
+
+def test_a_colour_is_no_noun_where_there_is_another():
+    nouns = ["orange", "lid", "box lid"]
+    assert _noun("Bang the orange lid shut", nouns) == "lid"
+    assert _noun("Close the orange box lid", nouns) == "box lid"
+    assert _noun("Lift the orange", nouns) == "orange"
+
+
+def test_a_bar_is_no_longer_than_its_own_points():
+    rng = np.random.default_rng(0)
+    turn = rng.uniform(0, np.pi, 300)
+    bar = np.column_stack([0.006 * np.sin(turn), rng.uniform(-0.05, 0.05, 300), 0.006 * np.cos(turn)])
+    behind = np.column_stack([np.full(300, -0.045), rng.uniform(-0.2, 0.05, 300), rng.uniform(-0.05, 0.0, 300)])
+    points, _ = _bar(np.concatenate([bar, behind]), np.eye(4))
+    assert np.abs(points[:, 1]).max() < 0.055
+    assert np.abs(points[:, [0, 2]]).max() < 0.009
+    with pytest.raises(ValueError, match="neither a bar nor a knob"):
+        _bar(behind, np.eye(4))
 
 
 def test_words_that_fit_two_things_are_answered_with_both(seeing, scenes, monkeypatch):

@@ -101,6 +101,9 @@ def test_what_is_plain_is_not_made_plainer():
         ("Hoist the red mug 5 cm", "the red mug"),
         ("The mug on the left should go away.", "the mug on the left"),
         ("I want the can on the plate.", "the can"),
+        ("Bang the orange lid shut.", "the orange lid"),
+        ("Throw open the door of the cabinet", "the door of the cabinet"),
+        ("Ease the door on the left open", "the door on the left"),
     ],
 )
 def test_the_words_for_the_thing_are_found(said, thing):
@@ -126,6 +129,8 @@ def test_where_the_thing_is_not_certain_nothing_is_said_of_it(said):
         ("Pull the drawer", {"push", "close"}),
         ("Xyz the door shut", {"pull", "open"}),
         ("Push the open drawer in 5 cm.", {"pull", "open"}),
+        ("The lid should not stand open; close it.", {"pull", "open"}),
+        ("Don't leave the drawer open.", set()),
         ("Pick up the left mug", set()),
         ("Move the mug to the left, then to the right", set()),
         ("Xyz the fork in the bowl", set()),

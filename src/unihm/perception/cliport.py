@@ -370,7 +370,7 @@ def _able(found: Instances, grounded: Grounded) -> torch.Tensor:
         if kind == PART and found.handle(i).any():
             around = found.labels[binary_dilation(found.mask(i), iterations=_RING) & (found.labels != i)]
             body = np.bincount(around + 1, minlength=len(found) + 1)[1:].argmax()
-            if found.kinds[body] != PART and (around == body).mean() > 0.5:
+            if found.kinds[body] != PART and (around == body).sum() > 0.5 * len(around):
                 fits[i] = torch.maximum(fits[i], fits[body])
     return fits - opens * _CANNOT * torch.tensor([kind != PART for kind in found.kinds])
 
@@ -396,6 +396,8 @@ def _bar(
     local = (points_world - T[:3, 3]) @ T[:3, :3]
     # Between its posts a handle shows what is behind it, and pixels at its outline do.
     local = local[np.linalg.norm(local[:, ::2], axis=1) < _NEAR_BAR]
+    if not len(local):
+        raise ValueError("The handle is out of view: what looks like it is neither a bar nor a knob.")
     low, high = np.percentile(local[:, 1], (2, 98))
     radius = float(np.clip(np.ptp(np.percentile(local[:, 2], (5, 95))) / 2, *_BAR_RADIUS))
     y = np.arange(low, high + _BAR_STEP, _BAR_STEP)

@@ -4,9 +4,10 @@ A handle often ends up in an instance of its own, since its votes gather where i
 dark, or beyond the edge of a lid of which the inside is seen. What stands off the panel by a finger's room, over it, is
 its handle:
 
-- pieces that look like handles are taken wherever they do so;
-- where too few are left, whatever does so that is no other thing, on the side that the body does not lie on, hangs
-  together and has the size of a bar or a knob.
+- other parts of which most does, and what touches the pixels that are known to be the handle's;
+- where these are too few, all that is no other thing, on the side where the body is not.
+
+Together they must have the size of a bar or a knob.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from scipy.ndimage import binary_dilation, label
 from unihm.cliport.instances import PART, Instances
 from unihm.perception.panel import MIN_HANDLE, face_of, stands_off
 
-_MOSTLY = 0.5  # share of an instance's pixels that look like a handle, from which on it is nothing else
+_MOSTLY = 0.5  # share of a part's pixels that stand off another, from which on it is the other's handle
 _LONGEST, _WIDEST = 0.2, 0.05  # m of a bar, of a knob; with what the noise adds
 _FULL = np.ones((3, 3))  # pixels that touch by a corner hang together
 
@@ -46,11 +47,12 @@ def handle_pixels(
     face = face_of(points_world[panel], points_world[own], camera_position, kind)
     if face is None:
         return own
-    outward = face.outward
     body = seen & (found.labels < 0)
-    if outward == 0 and body.any():
-        outward = -np.sign(np.median(face.plane.distance(points_world[body])))
-    if outward == 0:
+    if face.has_handle:
+        outward = 1.0
+    elif body.any():
+        outward = -float(np.sign(np.median(face.plane.distance(points_world[body]))))
+    else:
         return own
     standing = seen.copy()
     standing[seen] = stands_off(points_world[seen], face, outward)
@@ -61,17 +63,24 @@ def handle_pixels(
     handle = own
     pieces = [found.mask(i) & seen for i, k in enumerate(found.kinds) if i != target and k == PART]
     pieces = [piece for piece in pieces if standing[piece].sum() > _MOSTLY * piece.sum()]
-    numbers, count = label(standing & (found.labels != target), _FULL)
+    numbers = _numbered(standing & (found.labels != target))
     touching = set(numbers[binary_dilation(own & standing, _FULL)].tolist()) - {0}
     pieces += [numbers == number for number in touching]
     if (own & standing).sum() < MIN_HANDLE and not any(piece.sum() >= MIN_HANDLE for piece in pieces):
-        numbers, count = label(standing & ((found.labels < 0) | (found.labels == target)), _FULL)
-        pieces = [numbers == number for number in range(1, count + 1)]
+        numbers = _numbered(standing & ((found.labels < 0) | (found.labels == target)))
+        pieces = [numbers == number for number in range(1, numbers.max() + 1)]
         pieces = [piece for piece in pieces if piece.sum() >= MIN_HANDLE and like_a_handle(piece)]
     for piece in sorted(pieces, key=np.sum, reverse=True):
         if like_a_handle(handle | piece):
             handle = handle | piece
     return handle
+
+
+def _numbered(pixels: np.ndarray) -> np.ndarray:
+    """What hangs together, numbered from 1; 0 elsewhere."""
+    numbers = np.zeros(pixels.shape, dtype=np.int32)
+    label(pixels, _FULL, output=numbers)
+    return numbers
 
 
 def _like_a_handle(points: np.ndarray, normal: np.ndarray) -> bool:

@@ -27,13 +27,13 @@ _OFF_PANEL = (0.015, 0.09)  # m; bars stand off their panels by a finger, 30 to 
 _LEAST_BEFORE = 0.25  # share of the handle's points that stand off; the others are the panel's, by mistake
 _BAR = 0.015  # m about the front of a handle: the bar without most of its posts
 _RADIUS = 0.006  # m of a bar; the middle of the half of it that is seen is pi / 4 of that nearer than its own
-_AS_MUCH = 0.6  # of the handle's points that stand off one plane; which of two does not depend on fewer
 _PLANES = 4  # looked at: a drawer shows its floor and its back, too
 _FLUSH = 0.005  # m; half a board
 BOARD = 0.01
 """Thickness of doors and lids, m."""
 _NARROW = 0.04  # m; a board's edge is narrower than any panel
 _GRAZING = np.radians(8)  # between view and panel; of less the thickness of a board says more than its pixels
+_SHOWN = 2e4  # points on a square metre; of a grazing view with fewer nobody can tell where the panel ends
 _STRIP, _STRIP_POINTS = 0.008, 5  # m, points; of the strips in which an end is looked for
 _SEEN_STRIPS = 80  # % of the strips, by how far they go; the others are cut short by what hides them
 _PIXEL = 0.003  # m between the points of a panel seen head on: 320 pixels across at 0.9 m
@@ -101,6 +101,10 @@ def find_panel(
     view = camera_position - face.mean(axis=0)
     facing = float(view @ plane.normal) / float(np.linalg.norm(view))
     sharp = max(abs(facing), float(np.sin(_GRAZING)))
+    _, _, low, high = _rectangle(face)
+    shown = (np.abs(plane.distance(panel_world)) < _WIDEST).sum() / float(np.prod(high - low))
+    if abs(facing) < sharp and shown < _SHOWN:
+        raise ValueError(f"{hidden}: the {kind} is seen edge on.")
     # What lies in the same plane beyond a gap is another thing.
     face = face[main_parts(face, max(_GAP, 2 * _PIXEL / sharp))]
     if facing < 0:  # its inside is seen, and the handle beyond an edge
@@ -166,11 +170,11 @@ class Face:
     """What a panel shows, before it is known what its handle is."""
 
     plane: Plane
-    """Through the points; its normal points to either side."""
+    """Through the points; its normal points to the handle, or to either side."""
     points: Float[np.ndarray, "n 3"]
     """On it, m."""
-    outward: int
-    """1 where a handle is known on the side of the normal, -1 on the other, else 0."""
+    has_handle: bool
+    """Whether its handle is known, and on the side of the normal."""
 
 
 def face_of(
@@ -191,19 +195,18 @@ def face_of(
     if len(points) < _MIN_PANEL:
         return None
     plane, near = fit_plane(points, _THRESHOLD)
-    outward = 0
+    has_handle = False
     if len(handle_world) >= MIN_HANDLE:
         with suppress(ValueError):  # what was taken for the handle may be none
-            plane, outward = _behind(handle_world, points, kind), 1
+            plane, has_handle = _behind(handle_world, points, kind), True
         near = np.abs(plane.distance(points)) < _THRESHOLD
     _, _, low, high = _rectangle(points[near])
-    return Face(plane=plane, points=points[near], outward=outward) if (high - low).min() > _NARROW else None
+    return Face(plane=plane, points=points[near], has_handle=has_handle) if (high - low).min() > _NARROW else None
 
 
 def stands_off(points: Float[np.ndarray, "n 3"], face: Face, side: float) -> Bool[np.ndarray, " n"]:
-    """Which points are over a face and as far from it as handles are, on one side or, where it is 0, on either."""
-    height = face.plane.distance(points)
-    height = side * height if side else np.abs(height)
+    """Which points are over a face and as far from it as handles are; on the side of its normal for 1, else for -1."""
+    height = side * face.plane.distance(points)
     off = (height > _OFF_PANEL[0]) & (height < _OFF_PANEL[1])
     off[off] = _within(points[off], face.points, _THRESHOLD)
     return off
@@ -217,8 +220,7 @@ def _thinned(panel: np.ndarray, eye: np.ndarray, upright: bool) -> np.ndarray:
 
 
 def _behind(handle: np.ndarray, points: np.ndarray, kind: str) -> Plane:
-    """The plane that the handle stands off, its normal to the handle's side: the largest that about as much does of."""
-    found: list[tuple[float, Plane]] = []
+    """The largest plane that the handle stands off, its normal to the handle's side."""
     for _ in range(_PLANES):
         if len(points) < _MIN_PANEL:
             break
@@ -227,14 +229,9 @@ def _behind(handle: np.ndarray, points: np.ndarray, kind: str) -> Plane:
         on, under = (((s * height > _OFF_PANEL[0]) & (s * height < _OFF_PANEL[1])).sum() for s in (1, -1))
         stands_off = max(on, under) >= max(MIN_HANDLE, _LEAST_BEFORE * len(handle))
         if inliers.sum() >= _MIN_PANEL and stands_off and _over(handle, points[inliers]):
-            found.append((max(on, under), plane if on >= under else Plane(-plane.normal, -plane.offset)))
+            return plane if on >= under else Plane(-plane.normal, -plane.offset)
         points = points[~inliers]
-    if not found:
-        raise ValueError(
-            f"No plane of the {kind} lies behind its handle; the {kind} is out of view or has another handle."
-        )
-    most = max(count for count, _ in found)
-    return next(plane for count, plane in found if count >= _AS_MUCH * most)
+    raise ValueError(f"No plane of the {kind} lies behind its handle; the {kind} is out of view or has another handle.")
 
 
 def _over(handle: np.ndarray, face: np.ndarray) -> bool:
@@ -247,7 +244,7 @@ def _within(points: np.ndarray, face: np.ndarray, margin: float) -> np.ndarray:
     """Which points lie over the rectangle about a face."""
     centre, axes, low, high = _rectangle(face)
     at = (points - centre) @ axes
-    return ((at > low - margin) & (at < high + margin)).all(axis=1)
+    return np.all((at > low - margin) & (at < high + margin), axis=1)
 
 
 def _rectangle(face: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

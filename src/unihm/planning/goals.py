@@ -179,7 +179,8 @@ def _placed(
     else:
         height = np.array([0.0, 0.0, _TURN_HEIGHT])
         path = through(np.stack([start, _shifted(start, height), _shifted(goal, height), goal]), **vars(pace))
-    return raised(path, points, scene, margin=MARGIN - slack, speed=pace.speed, fps=pace.fps)
+    # What is carried and turned passes by with its far side, too, which is a guess.
+    return raised(path, points, scene, margin=MARGIN - 2 * slack, speed=pace.speed, fps=pace.fps)
 
 
 def _along_joint(task: str, T_world_handle: np.ndarray, joint: Joint, amount: float | None, pace: Pace) -> np.ndarray:
