@@ -50,6 +50,24 @@ def box_world(shared_data) -> AskedWorld:
     return draw_world("seen", "grab", 0, episodes=(box_episode(),), models=shared_data / "ycb_models", seed=5)
 
 
+def test_a_scene_that_no_camera_sees_is_drawn_anew(monkeypatch):
+    from unihm.scenes import composer
+
+    own, seen = composer._attempt, []
+
+    def attempt(order, rng):
+        seen.append(order.seed)
+        return None if len(set(seen)) == 1 else own(order, rng)
+
+    monkeypatch.setattr(composer, "_attempt", attempt)
+    world = draw_world("seen", "pull-push", 0, episodes=(), models=Path("none"), seed=6)
+    assert world.object_name == "drawer"
+    assert len(set(seen)) >= 2
+    monkeypatch.setattr(composer, "_attempt", lambda order, rng: None)
+    with pytest.raises(ValueError, match="nothing can be asked: No camera sees the things of seed"):
+        draw_world("seen", "pull-push", 0, episodes=(), models=Path("none"), seed=6)
+
+
 @pytest.mark.parametrize("key", FURNITURE, ids=lambda key: "-".join(map(str, key)))
 def test_what_is_asked_of_furniture_can_be_judged_and_is_not_done_already(key):
     world = furniture_world(*key)

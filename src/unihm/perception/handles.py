@@ -64,7 +64,8 @@ def handle_pixels(
     pieces = [found.mask(i) & seen for i, k in enumerate(found.kinds) if i != target and k == PART]
     pieces = [piece for piece in pieces if standing[piece].sum() > _MOSTLY * piece.sum()]
     numbers = _numbered(standing & (found.labels != target))
-    touching = set(numbers[binary_dilation(own & standing, _FULL)].tolist()) - {0}
+    beside = np.asarray(binary_dilation(own & standing, _FULL), dtype=bool)
+    touching = set(numbers[beside].tolist()) - {0}
     pieces += [numbers == number for number in touching]
     if (own & standing).sum() < MIN_HANDLE and not any(piece.sum() >= MIN_HANDLE for piece in pieces):
         numbers = _numbered(standing & ((found.labels < 0) | (found.labels == target)))

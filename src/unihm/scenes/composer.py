@@ -103,7 +103,7 @@ def draw_scenes(
         backend: One of `simulation.rendering.BACKENDS`, or ``auto``.
 
     Raises:
-        ValueError: There is no such style, or the backend does not work here.
+        ValueError: There is no such style, the backend does not work here, or no camera sees what is staged.
     """
     if style not in STYLES:
         raise unknown_name("Style of scenes", style, STYLES)
@@ -122,7 +122,7 @@ def draw_scenes(
     for _ in range(_ATTEMPTS):
         if (drawn := _attempt(order, rng)) is not None:
             return drawn
-    raise AssertionError(f"no camera sees the things of seed {seed}")
+    raise ValueError(f"No camera sees the things of seed {seed}.")
 
 
 @dataclass(frozen=True, kw_only=True)
