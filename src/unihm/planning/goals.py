@@ -180,7 +180,7 @@ def _placed(
         height = np.array([0.0, 0.0, _TURN_HEIGHT])
         path = through(np.stack([start, _shifted(start, height), _shifted(goal, height), goal]), **vars(pace))
     # What is carried and turned passes by with its far side, too, which is a guess.
-    return raised(path, points, scene, margin=MARGIN - 2 * slack, speed=pace.speed, fps=pace.fps)
+    return raised(path, points, scene, margin=MARGIN, slack=2 * slack, speed=pace.speed, fps=pace.fps)
 
 
 def _along_joint(task: str, T_world_handle: np.ndarray, joint: Joint, amount: float | None, pace: Pace) -> np.ndarray:

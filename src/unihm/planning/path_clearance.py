@@ -41,6 +41,7 @@ def raised(
     scene_points: Float[np.ndarray, "m 3"],
     *,
     margin: float = MARGIN,
+    slack: float = 0.0,
     heights: tuple[float, ...] = HEIGHTS,
     speed: float = SPEED,
     fps: float = FPS,
@@ -59,6 +60,7 @@ def raised(
         object_points: In the object's frame, m.
         scene_points: In the world, without the object itself, m.
         margin: Distance to keep, m.
+        slack: By how much clouds may be nearer than that, m: 0 of true ones.
         heights: To try, from low to high, m; with 0 the path itself is tried.
         speed: Of the object's origin, m/s.
         fps: Frames per second of the path.
@@ -66,7 +68,7 @@ def raised(
     Raises:
         ValueError: No height is enough; says how near the best of them comes, and in which frame.
     """
-    for name, value in (("margin", margin), ("speed", speed), ("fps", fps)):
+    for name, value in (("margin", margin), ("margin less slack", margin - slack), ("speed", speed), ("fps", fps)):
         if not 0 < value < np.inf:
             raise ValueError(f"{name} is {value}; expected a finite number above 0.")
     if not heights or not np.isfinite(heights).all() or min(heights) < 0:
@@ -78,12 +80,12 @@ def raised(
         away = np.minimum(*(_displacement(higher, higher[end], object_points) for end in (0, -1)))
         judged = np.flatnonzero(away >= 2 * margin)
         distance = _distances(higher[judged], object_points, tree, 2 * margin)
-        if (distance >= margin).all():
+        if (distance >= margin - slack).all():
             return higher
         tried.append((distance.min(), height, judged[distance.argmin()]))
     nearest, height, frame = max(tried)
     raise ValueError(
-        f"No path keeps {1000 * margin:g} mm from the scene: the best, raised by {height:g} m, "
+        f"No path keeps {1000 * (margin - slack):g} mm from the scene: the best, raised by {height:g} m, "
         f"comes within {1000 * nearest:.1f} mm at frame {frame}."
     )
 
