@@ -80,13 +80,13 @@ def paired_rows(results: Sequence[TrialResult], split: str, task: str, *, seed: 
     """
     rows = []
     for label, parts in _labels(results, split).items():
-        arms: dict[TrialName, dict[tuple[str, str, int], TrialResult]] = defaultdict(dict)
+        arms: dict[TrialName, dict[tuple[str, str, str, int], TrialResult]] = defaultdict(dict)
         for result in results:
             name = result.name
             if name.part in parts:
                 for hand in (name.hand, ALL_HANDS):
                     shared = name._replace(part=label, episode="", repeat=0, hand=hand)
-                    arms[shared][name.hand, name.episode, name.repeat] = result
+                    arms[shared][name.part, name.hand, name.episode, name.repeat] = result
         several = len({name.hand for name in arms}) > 2
         for first, second, words in _pairs(sorted(arms, key=lambda arm: arm.hand == ALL_HANDS)):
             both = [key for key in arms[first] if key in arms[second]]
