@@ -431,7 +431,6 @@ def plan_of_episode(episode: Episode, instruction: str) -> Plan:
 
     Recorded episodes are grabs; composed ones (`unihm.composing`) name their task, and the panel of a handle.
     """
-    panel = episode.attributes.get("panel_object")
     return Plan(
         instruction=instruction or episode.instructions[0],
         task=episode.attributes.get("task", "grab"),
@@ -441,7 +440,7 @@ def plan_of_episode(episode: Episode, instruction: str) -> Plan:
         object_normals=episode.object_normals,
         rest_frames=episode.lift_frame,
         T_world_camera=episode.T_world_camera,
-        panel_object=None if panel is None else np.array(panel.split(), dtype=float),
+        panel_object=episode.panel_object,
     )
 
 

@@ -105,6 +105,13 @@ def test_codes_are_fitted_anew_to_charts_that_are_kept(trained, store, tmp_path)
         train_tokenizer(store, tmp_path / "larger", preset=larger, charts_of=before)
 
 
+def test_codes_are_either_kept_or_fitted_anew(store, tmp_path):
+    from unihm.commands.train import train_tokenizer as command
+
+    with pytest.raises(ValueError, match="give one of them"):
+        command(data=store, out=tmp_path, add_hand=Path("leap"), keep_charts=True)
+
+
 def test_a_chart_that_was_cut_off_ends_the_same(pairs, tmp_path):
     train, hands = pairs
     charts = [new_chart(1, CONFIG) for _ in range(2)]

@@ -43,6 +43,8 @@ def train_tokenizer(
         frames: With --add-hand, learn from about so many frames; default: all of the train part.
         json: Print the figures as JSON.
     """
+    if add_hand is not None and keep_charts:
+        raise ValueError("--add-hand keeps the codes and --keep-charts fits them anew; give one of them.")
     if add_hand is not None:
         from unihm.training.adding import add_hand as add
 

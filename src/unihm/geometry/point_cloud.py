@@ -171,6 +171,13 @@ def connected_components(points: Float[np.ndarray, "n 3"], radius: float) -> Int
     return rank[labels]
 
 
+def touching_parts(points: Float[np.ndarray, "n 3"], cell: float) -> Int[np.ndarray, " n"]:
+    """Number of the part that each point belongs to: filled cubes of edge `cell` (m) hang together where they touch."""
+    cells, inverse = np.unique(np.floor(points / cell).astype(np.int64), axis=0, return_inverse=True)
+    # Cubes that share a corner are at most sqrt(3) apart.
+    return connected_components(cells.astype(np.float64), 1.75)[inverse.reshape(-1)]
+
+
 def main_parts(points: Float[np.ndarray, "n 3"], cell: float = 0.008, share: float = 0.1) -> Bool[np.ndarray, " n"]:
     """Which points hang together with many others, in cubes of edge `cell` (m) that touch.
 
@@ -182,9 +189,7 @@ def main_parts(points: Float[np.ndarray, "n 3"], cell: float = 0.008, share: flo
     """
     if not len(points):
         return np.zeros(0, dtype=bool)
-    cells, inverse = np.unique(np.floor(points / cell).astype(np.int64), axis=0, return_inverse=True)
-    # Cubes that share a corner are at most sqrt(3) apart.
-    label = connected_components(cells.astype(np.float64), 1.75)[inverse.reshape(-1)]
+    label = touching_parts(points, cell)
     size = np.bincount(label)
     return size[label] >= share * size.max()
 

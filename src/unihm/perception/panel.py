@@ -10,10 +10,10 @@ from jaxtyping import Bool, Float
 
 from unihm.geometry.point_cloud import (
     Plane,
-    connected_components,
     estimate_normals,
     fit_plane,
     main_parts,
+    touching_parts,
     voxel_indices,
 )
 
@@ -110,7 +110,7 @@ def find_panel(
     if facing < 0:  # its inside is seen, and the handle beyond an edge
         plane = Plane(plane.normal, plane.offset + BOARD)
     height = plane.distance(handle_world)
-    before = (height > _OFF_PANEL[0]) & (height < _OFF_PANEL[1])
+    before = _off_panel(height)
     if before.sum() < MIN_HANDLE:
         raise ValueError(f"{hidden}: {before.sum()} of its points stand off the {kind}, {MIN_HANDLE} are needed.")
     bar = handle_world[before & (np.abs(height - np.percentile(height[before], 80)) < _BAR)]
@@ -122,8 +122,7 @@ def grown(panel: Panel, points: Float[np.ndarray, "k 3"]) -> Panel:
     """A panel with points that were not taken for it, but are flush with it and hang together with it."""
     flush = points[np.abs(panel.plane.distance(points)) < _FLUSH]
     both = np.concatenate([panel.face, flush])
-    cells = np.floor(both / max(_GAP, 2 * panel.edge_error)).astype(np.int64)
-    label = connected_components(cells.astype(np.float64), 1.75)
+    label = touching_parts(both, max(_GAP, 2 * panel.edge_error))
     return replace(panel, face=both[label == np.bincount(label[: len(panel.face)]).argmax()])
 
 
@@ -206,10 +205,14 @@ def face_of(
 
 def stands_off(points: Float[np.ndarray, "n 3"], face: Face, side: float) -> Bool[np.ndarray, " n"]:
     """Which points are over a face and as far from it as handles are; on the side of its normal for 1, else for -1."""
-    height = side * face.plane.distance(points)
-    off = (height > _OFF_PANEL[0]) & (height < _OFF_PANEL[1])
+    off = _off_panel(side * face.plane.distance(points))
     off[off] = _within(points[off], face.points, _THRESHOLD)
     return off
+
+
+def _off_panel(height: np.ndarray) -> np.ndarray:
+    """Which heights over a panel are those of handles."""
+    return (height > _OFF_PANEL[0]) & (height < _OFF_PANEL[1])
 
 
 def _thinned(panel: np.ndarray, eye: np.ndarray, upright: bool) -> np.ndarray:
@@ -226,9 +229,9 @@ def _behind(handle: np.ndarray, points: np.ndarray, kind: str) -> Plane:
             break
         plane, inliers = fit_plane(points, _THRESHOLD)
         height = plane.distance(handle)
-        on, under = (((s * height > _OFF_PANEL[0]) & (s * height < _OFF_PANEL[1])).sum() for s in (1, -1))
-        stands_off = max(on, under) >= max(MIN_HANDLE, _LEAST_BEFORE * len(handle))
-        if inliers.sum() >= _MIN_PANEL and stands_off and _over(handle, points[inliers]):
+        on, under = (_off_panel(s * height).sum() for s in (1, -1))
+        enough = max(on, under) >= max(MIN_HANDLE, _LEAST_BEFORE * len(handle))
+        if inliers.sum() >= _MIN_PANEL and enough and _over(handle, points[inliers]):
             return plane if on >= under else Plane(-plane.normal, -plane.offset)
         points = points[~inliers]
     raise ValueError(f"No plane of the {kind} lies behind its handle; the {kind} is out of view or has another handle.")

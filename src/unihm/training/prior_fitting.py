@@ -120,14 +120,14 @@ def fit_prior(
     prior.memory.copy_(x)
     inverse = {}
     bar = tqdm(total=len(prior.groups) * config.steps, desc=title, disable=None, delay=2, leave=False)
+    some = torch.linspace(0, len(examples.first) - 1, min(config.chosen_on, len(examples.first))).long()
+    first = examples.first[some]
+    sets = [torch.arange(len(first)), *(_numbered(names[some]) for names in examples.left_out_together)]
     for group in prior.groups:
         y = examples.told[:, group.knots, group.values].double()
         scale = metric.double() if group.name == "fingers" else torch.eye(y.shape[-1], dtype=torch.float64)
         solved = prior.kernels[group.name]
         assert isinstance(solved, GroupKernel)
-        some = torch.linspace(0, len(examples.first) - 1, min(config.chosen_on, len(examples.first))).long()
-        first = examples.first[some]
-        sets = [torch.arange(len(first)), *(_numbered(names[some]) for names in examples.left_out_together)]
         chosen = _choose(x[first], (y[first] @ scale).flatten(1), prior.of_block, sets, config.steps, bar)
         inverse[group.name] = _solve(solved, x, y.flatten(1), prior.of_block, chosen, len(x) // len(examples.first))
     bar.close()
