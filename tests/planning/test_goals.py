@@ -241,3 +241,30 @@ def test_perceived_clouds_may_be_a_little_too_near(task, end, gap):
         task_path(task, START, at(START), pose(*end), beside)
     path, _ = task_path(task, START, at(START), pose(*end), beside, slack=0.003)
     assert path[-1, :2, 3] == pytest.approx(end)
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.001, -0.008])
+def test_where_perceived_clouds_say_occupied_a_goal_a_little_beside_it_is_taken(gap):
+    beside = moved(box_points((0.04, 0.04, 0.1)), 0.2 + 0.02 + gap + 0.02, 0.1, 0.0)
+    with pytest.raises(ValueError, match="occupied"):
+        task_path("place", START, at(START), pose(0.2, 0.1), beside)
+    path, _ = task_path("place", START, at(START), pose(0.2, 0.1), beside, slack=0.003)
+    assert 0.009 < np.hypot(*(path[-1, :2, 3] - (0.2, 0.1))) < 0.021
+    assert path[-1, 0, 3] + 0.02 < beside[:, 0].min()
+    assert path[-1, 2, 3] == pytest.approx(0)
+
+
+def test_a_goal_that_is_deep_in_another_thing_stays_out_of_reach():
+    with pytest.raises(ValueError, match=r"occupied|No path"):
+        task_path("place", START, at(START), pose(-0.1, 0.1), REFERENCE, slack=0.003)
+
+
+def test_between_perceived_walls_it_goes_straight_up_and_down():
+    walls = [moved(box_points((0.02, 0.1, 0.25)), 0.2 + side * (0.02 + 0.009 + 0.01), 0.0, 0.0) for side in (-1, 1)]
+    scene = np.concatenate(walls)
+    with pytest.raises(ValueError, match="No path"):
+        task_path("place", START, at(START), pose(0.5, 0.0), scene)
+    path, _ = task_path("place", START, at(START), pose(0.5, 0.0), scene, slack=0.003)
+    low = path[path[:, 2, 3] < 0.1]
+    assert np.minimum(np.abs(low[:, 0, 3] - 0.2), np.abs(low[:, 0, 3] - 0.5)).max() < 0.015
+    assert path[-1, :3, 3] == pytest.approx((0.5, 0, 0))

@@ -6,10 +6,11 @@ percentile along a direction, so that stray points do not count and noise of a f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from jaxtyping import Float
+from scipy.spatial import ConvexHull
 from scipy.spatial.transform import Rotation
 
 from unihm.planning.amounts import CLEARANCE, DISTANCES, LONGEST, OPENED, PULLED
@@ -48,6 +49,9 @@ _UNDER = 10  # points of a reference below an object that say how high it stands
 _LOW, _WALL, _FREE = 0.15, 0.6, 0.005  # see `_into`; m between an object and the wall around it
 _IN_PLACE, _TURN_HEIGHT = 0.005, 0.05  # m: what goes less far is only turned, so high above where it stands
 _LEAST_DRAW, _LEAST_SWING = 0.02, np.radians(5)  # m and rad; less than that is not worth a hand
+_STEPS, _SIDES_TRIED = (0.01, 0.02), 8  # m beside a goal, in so many directions, where clouds say that it is occupied
+_GOALS = 4  # of these that a way is looked for to
+_STEEP = (0.15, 0.3)  # m straight up and down again where no flatter way is free
 _NEAR, _LIFT = 0.005, 0.012  # m: nearer than that is touching; by so much a goal is lifted off what carries it
 
 
@@ -170,17 +174,53 @@ def task_path(
 def _placed(
     start: np.ndarray, points: np.ndarray, goal: np.ndarray, scene: np.ndarray, pace: Pace, slack: float
 ) -> np.ndarray:
-    up = np.array([0.0, 0.0, _LIFT])
-    near = clearance(_shifted(goal, up)[None], points, scene, 2 * _NEAR)[0]
-    if near < _NEAR - slack:
-        raise ValueError(f"The goal is occupied: the object would be {1000 * near:.1f} mm from another thing.")
-    if np.linalg.norm(goal[:3, 3] - start[:3, 3]) > _IN_PLACE:
-        path = carry(start, goal, CLEARANCE, pace)
-    else:
-        height = np.array([0.0, 0.0, _TURN_HEIGHT])
-        path = through(np.stack([start, _shifted(start, height), _shifted(goal, height), goal]), **vars(pace))
-    # What is carried and turned passes by with its far side, too, which is a guess.
-    return raised(path, points, scene, margin=MARGIN, slack=2 * slack, speed=pace.speed, fps=pace.fps)
+    """To the goal; where clouds are not exact, to the freest goals a little beside it before it is given up."""
+    goals = goal + _beside_it(slack)
+    lifted = _shifted(goals, np.array([0.0, 0.0, _LIFT]))
+    near = np.concatenate([clearance(one[None], points, scene, 2 * _NEAR) for one in lifted])
+    free = [k for k in np.argsort(-np.minimum(near, 2 * _NEAR), kind="stable") if near[k] >= _NEAR - slack]
+    # In a body that is larger than the object clouds may be far apart, but a top or a side of it is in the object then.
+    free = [k for k in free if k == 0 or not _within(points, lifted[k], scene, slack)]
+    if not free:
+        raise ValueError(f"The goal is occupied: the object would be {1000 * near[0]:.1f} mm from another thing.")
+    first = [0] if 0 in free else []
+    reason = ValueError()
+    for k in [*first, *(k for k in free if k)][: 1 if slack == 0 else _GOALS]:
+        for way in _ways(start, goals[k], pace, steep=slack > 0):
+            try:
+                # What is carried and turned passes by with its far side, too, which is a guess.
+                return raised(way, points, scene, margin=MARGIN, slack=2 * slack, speed=pace.speed, fps=pace.fps)
+            except ValueError as error:
+                reason = error
+    raise reason
+
+
+def _within(points: np.ndarray, T: np.ndarray, scene: np.ndarray, slack: float) -> bool:
+    """Whether some of the scene is deeper than the slack in the object's convex hull."""
+    hull = ConvexHull(points).equations
+    local = (scene - T[:3, 3]) @ T[:3, :3]
+    return bool(((local @ hull[:, :3].T + hull[:, 3]).max(axis=1) < -slack).any())
+
+
+def _beside_it(slack: float) -> Float[np.ndarray, "G 4 4"]:
+    """What is added to a goal's pose: nothing, and where clouds are not exact, steps around it."""
+    if slack == 0:
+        return np.zeros((1, 4, 4))
+    around = np.arange(_SIDES_TRIED) * 2 * np.pi / _SIDES_TRIED
+    steps = np.concatenate([step * np.column_stack([np.cos(around), np.sin(around)]) for step in _STEPS])
+    added = np.zeros((1 + len(steps), 4, 4))
+    added[1:, :2, 3] = steps
+    return added
+
+
+def _ways(start: np.ndarray, goal: np.ndarray, pace: Pace, steep: bool) -> Iterator[np.ndarray]:
+    """Paths to a goal, the best first; steep ones go straight up and down."""
+    far = np.linalg.norm(goal[:3, 3] - start[:3, 3]) > _IN_PLACE
+    if far:
+        yield carry(start, goal, CLEARANCE, pace)
+    for height in (*(() if far else (_TURN_HEIGHT,)), *(_STEEP if steep else ())):
+        up = np.array([0.0, 0.0, height])
+        yield through(np.stack([start, _shifted(start, up), _shifted(goal, up), goal]), **vars(pace))
 
 
 def _along_joint(task: str, T_world_handle: np.ndarray, joint: Joint, amount: float | None, pace: Pace) -> np.ndarray:
@@ -275,5 +315,5 @@ def _moved(T: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 def _shifted(T: np.ndarray, by: np.ndarray) -> np.ndarray:
     shifted = T.copy()
-    shifted[:3, 3] += by
+    shifted[..., :3, 3] += by
     return shifted

@@ -11,13 +11,14 @@ which these are added; "common sizes" our own judgement of ordinary goods.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
 
 from unihm.scenes import goods, produce, tools, utensils, vessels
 from unihm.scenes.appearance import COLOUR_NAMES
+from unihm.scenes.family_nouns import MORE_NOUNS
 from unihm.scenes.shapes import Parts, Size
 
 Range = tuple[float, float]
@@ -64,8 +65,9 @@ _CAN, _BOTTLE, _JAR = ("can", "container"), ("bottle", "container"), ("jar", "co
 _BOX, _CUP, _DISH = ("box", "package"), ("cup", "dish"), ("dish",)
 _FRUIT, _VEGETABLE, _BALL, _TOOL = ("fruit", "piece of fruit"), ("vegetable",), ("ball",), ("tool",)
 _KITCHEN, _CUTLERY, _OFFICE, _TOY = ("kitchen utensil",), ("piece of cutlery",), ("office supply",), ("toy",)
+_BLOCK = ("block", "toy")
 
-FAMILIES: dict[str, Family] = {
+_FAMILIES: dict[str, Family] = {
     # --- cans, bottles, jars
     "soda can": Family(
         synonyms=("drink can", "can of soda", "soft drink can", "cola can"),
@@ -989,7 +991,7 @@ FAMILIES: dict[str, Family] = {
     "toy block": Family(
         synonyms=("building block", "wooden cube", "toy cube"),
         held_out=("play brick", "stacking cube"),
-        class_words=_TOY,
+        class_words=_BLOCK,
         size=((0.03, 0.055), None, None),
         mass=(0.016, 0.11),  # beech, 0.6 to 0.7 kg/l: common sizes
         shape=goods.box,
@@ -999,7 +1001,7 @@ FAMILIES: dict[str, Family] = {
     "wood brick": Family(
         synonyms=("wooden brick", "wooden beam", "wood beam"),
         held_out=("plank offcut", "lumber piece"),
-        class_words=_TOY,
+        class_words=_BLOCK,
         size=((0.08, 0.09), (0.08, 0.09), (0.19, 0.21)),
         mass=(0.65, 0.85),  # YCB wood block 85 x 85 x 200 mm, 729 g
         shape=goods.box,
@@ -1206,6 +1208,10 @@ FAMILIES: dict[str, Family] = {
         accents={"leaf": ("green", "dark green")},
         rest="lies",
     ),
+}
+
+FAMILIES: dict[str, Family] = {
+    name: replace(family, synonyms=(*family.synonyms, *MORE_NOUNS.get(name, ()))) for name, family in _FAMILIES.items()
 }
 """Name -> family; the name is the usual noun."""
 
