@@ -148,6 +148,7 @@ def test_where_the_refinement_is_not_sure_another_way_is_made(pipeline, results,
     assert len(seen) == refined
     np.testing.assert_array_equal(result.motion.qpos, seen[chosen].qpos)
     assert result.report["refinement"]["merit"] == merits[chosen]
+    assert result.report["ways_compared"] == refined
 
 
 def test_after_the_grasps_come_other_ways_and_other_starts(pipeline):

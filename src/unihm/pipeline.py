@@ -229,7 +229,8 @@ class Pipeline:
         samples = self._samples(temperature)
         grasps = 1 if samples else min(trying.candidates, GRASPS)
         made = self._make(plan, hand, start, temperature, seed, grasps, watch)
-        if not (samples or self.one_of or trying.wanted) and _merit(made) < _SURE:
+        unsure = not (samples or self.one_of or trying.wanted) and _merit(made) < _SURE
+        if unsure:
             other = self._make(plan, hand, start, temperature, seed, grasps, watch, (_IN_TURN[0], WAYS))
             made = max(made, other, key=_merit)
         candidates = [Candidate(*made[:2], *refined) for refined in made[2]]
@@ -266,6 +267,7 @@ class Pipeline:
             "lift_frame": lift,
             "tokens": int(tokens.codes.size),
             "seed": seed,
+            "ways_compared": 2 if unsure else 1,
             "seconds": watch.seconds,
             "refinement": vars(refinement),
             **report,
