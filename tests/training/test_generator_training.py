@@ -257,16 +257,19 @@ def test_the_fitted_prior_is_nearer_than_a_hand_that_stays(tokenizer, with_path)
     assert planned < 0.7 * errors[1] < mixed
 
 
-def test_guesses_in_training_do_not_know_their_recording(tokenizer):
-    """Fitted again with the end of one recording changed beyond recognition, its own guess hardly moves."""
+@pytest.mark.parametrize("changed", [5, 6])
+def test_guesses_in_training_do_not_know_their_recording(tokenizer, changed):
+    """Fitted again with the end of a recording, or of what is composed of it, beyond recognition, its guess stays."""
     episodes, motions = make(12)
+    episodes[6] = replace(episodes[5], id="made/06")
+    motions[HANDS[0]]["made/06"] = motions[HANDS[0]]["made/05"].replace()
     guesses = []
     for change in (False, True):
         there = dict(motions[HANDS[0]])
         if change:
-            moved = there["made/05"].T_world_palm.copy()
+            moved = there[f"made/{changed:02}"].T_world_palm.copy()
             moved[1:, :3, 3] += [0.0, 0.0, 0.3]
-            there["made/05"] = there["made/05"].replace(T_world_palm=moved)
+            there[f"made/{changed:02}"] = there[f"made/{changed:02}"].replace(T_world_palm=moved)
         recordings = ConditionedMotions(
             episodes, {HANDS[0]: there}, {HANDS[0]: tokenizer.features(HANDS[0])}, reference_hand=HANDS[0],
             frames_per_chunk=4, max_frames=80,

@@ -76,10 +76,12 @@ class GeneratorTask:
         count = len(self.motions)
         inputs, told_of = self._copies(network, fitting.copies, self.config.variation, rng, with_path=with_path)
         episodes = self.motions.episodes
+        # What is composed of a recording knows its grasp.
+        recording = _numbers([e.recording for e in episodes])
         examples = PriorExamples(
             blocks={name: inputs[name] for name in prior.blocks},
             told=told_of,
-            recording=torch.arange(count).repeat(fitting.copies),
+            recording=recording.repeat(fitting.copies),
             first=torch.arange(count),
             left_out_together=[_numbers([e.object_name for e in episodes]), _numbers([e.subject for e in episodes])],
         )
@@ -92,13 +94,13 @@ class GeneratorTask:
         by_kernel = left_out(known.x, known.recording, latent)
         config = self.config.committee
         inputs, told_of = self._copies(network, config.copies, config.variation, rng, with_path=with_path)
-        shown = Shown(x=prior.inputs(inputs), told=told_of, recording=torch.arange(count).repeat(config.copies))
+        shown = Shown(x=prior.inputs(inputs), told=told_of, recording=recording.repeat(config.copies))
         elsewhere = train_committee(
             committee, shown, known, by_kernel, metric, config, self.config.loop.seed,
             title=f"committee of the {title}",
         )  # fmt: skip
         plan.fit(known.told - elsewhere(known.x, by_kernel, known.recording), metric)
-        return lambda x, rows: elsewhere(x, left_out(x, rows, latent), rows)
+        return lambda x, rows: elsewhere(x, left_out(x, recording[rows], latent), recording[rows])
 
     def _copies(
         self, network: MotionQwen3, copies: int, variation: Variation, rng: torch.Generator, *, with_path: bool

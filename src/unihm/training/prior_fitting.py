@@ -5,9 +5,9 @@ all recordings of an object, and of all of a subject (groups of rows G):
 
     r_G = (K^-1)_GG^-1 (K^-1 y)_G
 
-is what a regression without the rows G misses on them. A recording may enter in several varied copies; they are left
-out together. The network that learns what the prior cannot say must see the prior as it will be on new motions:
-`LeftOut` gives its guess without the recording itself.
+is what a regression without the rows G misses on them. A recording may enter in several varied copies, and episodes may
+be composed of its grasp; they are left out together. The network that learns what the prior cannot say must see the
+prior as it will be on new motions: `LeftOut` gives its guess without the recording itself.
 
 Letters: M remembered motions, X inputs, B batch.
 """
@@ -55,18 +55,19 @@ class LeftOut:
         """
         self._prior = prior
         self._recording = recording
-        self._weights: dict[str, Float[Tensor, "R M r"]] = {}
         rows = [torch.nonzero(recording == i).flatten() for i in range(int(recording.max()) + 1)]
-        self._rows = torch.stack(rows)
+        self._rows = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
         # a without G: a - K^-1[:, G] (K^-1[G, G])^-1 a_G; what is subtracted is kept, small, instead of the whole.
         self._shift = {}
         for group in prior.groups:
             solved = prior.kernels[group.name]
             assert isinstance(solved, GroupKernel)
             K = inverse[group.name]
-            own = K[self._rows[:, :, None], self._rows[:, None, :]]
-            change = torch.linalg.solve(own, solved.weight.double()[self._rows])
-            self._shift[group.name] = (K.float(), change.float())
+            weight = solved.weight.double()
+            change = [torch.linalg.solve(K[own][:, own], weight[own]) for own in rows]
+            # Of shorter ones the rest counts for nothing.
+            padded = torch.nn.utils.rnn.pad_sequence(change, batch_first=True)
+            self._shift[group.name] = (K.float(), padded.float())
 
     def __call__(self, x: Float[Tensor, "B X"], recording: Int[Tensor, " B"], latent: int) -> Float[Tensor, "B K v"]:
         """What the prior tells for inputs `x` without these recordings."""
@@ -92,11 +93,11 @@ class PriorExamples:
     told: Float[Tensor, "M K v"]
     """Motions, see `motion_prior.told`."""
     recording: Int[Tensor, " M"]
-    """Number of each row's recording, from 0, none skipped, each with as many rows."""
-    first: Int[Tensor, " R"]
-    """The row of each recording that the weights of the blocks are chosen on."""
-    left_out_together: Sequence[Int[Tensor, " R"]]
-    """Groups of recordings (objects, subjects) that are left out together, beside each recording alone."""
+    """Number of the recording that each row was made of, from 0, none skipped."""
+    first: Int[Tensor, " E"]
+    """The row of each episode that the weights of the blocks are chosen on."""
+    left_out_together: Sequence[Int[Tensor, " E"]]
+    """Groups of episodes (objects, subjects) that are left out together, beside each recording alone."""
 
 
 def fit_prior(
@@ -122,7 +123,7 @@ def fit_prior(
     bar = tqdm(total=len(prior.groups) * config.steps, desc=title, disable=None, delay=2, leave=False)
     some = torch.linspace(0, len(examples.first) - 1, min(config.chosen_on, len(examples.first))).long()
     first = examples.first[some]
-    sets = [torch.arange(len(first)), *(_numbered(names[some]) for names in examples.left_out_together)]
+    sets = [_numbered(names[some]) for names in (examples.recording[examples.first], *examples.left_out_together)]
     for group in prior.groups:
         y = examples.told[:, group.knots, group.values].double()
         scale = metric.double() if group.name == "fingers" else torch.eye(y.shape[-1], dtype=torch.float64)
