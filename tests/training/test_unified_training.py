@@ -98,6 +98,10 @@ def test_codes_are_fitted_anew_to_charts_that_are_kept(trained, store, tmp_path)
     assert all(torch.equal(old[key], new[key]) for key in old if key.startswith("charts."))
     assert before.fingerprint != after.fingerprint
     assert after.card["charts_from"] == before.card["fingerprint"]
+    with torch.no_grad():
+        next(before.unified.chart(OTHER).parameters()).add_(1e-3)
+    with pytest.raises(ValueError, match="charts; remove"):
+        train_tokenizer(store, tmp_path / "codes", preset=CONFIG, seed=4, charts_of=before, resume=True)
     assert after.card["command"].endswith("--keep-charts")
     assert again["rows"][0]["keypoint_mm"] < 0.4 * again["rows"][0]["mean_pose_keypoint_mm"]
     larger = replace(CONFIG, tokenizer=replace(CONFIG.tokenizer, width=24))

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float
 
 from unihm.registry import Registry
-from unihm.schema.episode import PANEL, RELEASE, Episode
+from unihm.schema.episode import PANEL, RELEASE, Episode, panel_text
 from unihm.simulation.solid_object import SolidObject
 from unihm.simulation.ycb import load_ycb
 
@@ -138,7 +138,7 @@ def composed(
     if release_frame is not None:
         facts[RELEASE] = str(release_frame)
     if panel_object is not None:
-        facts[PANEL] = " ".join(f"{value:.9g}" for value in panel_object)
+        facts[PANEL] = panel_text(panel_object)
     fields: dict[str, Any] = {name: getattr(source, name) for name in source.__dataclass_fields__}
     fields |= {
         "id": id,

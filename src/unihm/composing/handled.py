@@ -28,7 +28,7 @@ from unihm.scenes import asking_forms as forms
 from unihm.scenes.appearance import colour_words
 from unihm.scenes.furniture import WORDS
 from unihm.scenes.wanted import SIMPLE
-from unihm.schema.episode import PANEL, Episode
+from unihm.schema.episode import PANEL, Episode, panel_text
 from unihm.schema.motion import HandMotion
 from unihm.simulation.fixture import Fixture, handle_bars
 
@@ -85,7 +85,7 @@ class _Handled:
                 KIND: self.kind,
                 FIXTURE: fixture_text(world.part),
                 PART: "validation" if _hash(id) % _TENTH == 0 else "train",
-                PANEL: " ".join(f"{value:.9g}" for value in motion.panel_object),
+                PANEL: panel_text(motion.panel_object),
             },
         )
 

@@ -63,3 +63,8 @@ class Episode:
     def panel_object(self) -> Float[np.ndarray, " 4"] | None:
         """The plane that a handle stands on, in its frame; None for free objects."""
         return np.array(self.attributes[PANEL].split(), dtype=float) if PANEL in self.attributes else None
+
+
+def panel_text(panel_object: Float[np.ndarray, " 4"]) -> str:
+    """A plane as the attribute `PANEL` holds it."""
+    return " ".join(f"{value:.9g}" for value in panel_object)

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from unihm.hands.hand import HandModel, load_hand
 from unihm.processes import spread
 from unihm.schema.motion import HandMotion
-from unihm.schema.weights import assign, read_tensors, write_tensors
+from unihm.schema.weights import assign, fingerprint, read_tensors, write_tensors
 from unihm.tokenizer.features import hand_features
 from unihm.tokenizer.hand_chart import HandChart, LatentPose, join
 from unihm.tokenizer.unified import UnifiedTokenizer
@@ -145,7 +145,7 @@ def fit_codec(
         resume: Finished stages are read, not fitted again.
 
     Raises:
-        ValueError: Finished stages were fitted with other settings.
+        ValueError: Finished stages were fitted with other settings or charts.
     """
     codec, seed = model.codec, config.chart.loop.seed
     folder = out / "2-codec"
@@ -159,7 +159,9 @@ def fit_codec(
     stages = len(codec.config.stages)
     log = folder / "log.jsonl"
     folder.mkdir(parents=True, exist_ok=True)
-    setup = json.loads(json.dumps({"codec": asdict(config.codec), "sizes": asdict(codec.config), "hands": list(hands)}))
+    known = {"codec": asdict(config.codec), "sizes": asdict(codec.config), "hands": list(hands)}
+    seen_by = fingerprint({f"{name} {k}": t for name, chart in charts.items() for k, t in chart.state_dict().items()})
+    setup = json.loads(json.dumps({**known, "charts": seen_by}))
     finished = _finished(folder, stages, setup) if resume else 0
     lines = log.read_text(encoding="utf-8").splitlines() if finished and log.is_file() else []
     kept = [line for line in lines if line.endswith("}") and json.loads(line)["stage"] < finished]
@@ -188,7 +190,7 @@ def _finished(folder: Path, stages: int, setup: dict[str, Any]) -> int:
     """How many stages a run has fitted.
 
     Raises:
-        ValueError: It fitted them with other settings or hands.
+        ValueError: It fitted them with other settings, hands or charts.
     """
     for stage in range(stages):
         path = folder / f"stage-{stage}.safetensors"
@@ -196,7 +198,9 @@ def _finished(folder: Path, stages: int, setup: dict[str, Any]) -> int:
             return stage
         _, header = read_tensors(path)
         if header.get("setup") != setup:
-            raise ValueError(f"Cannot resume '{path}' with other settings or hands; remove '{folder}' to fit anew.")
+            raise ValueError(
+                f"Cannot resume '{path}' with other settings, hands or charts; remove '{folder}' to fit anew."
+            )
     return stages
 
 
