@@ -103,6 +103,26 @@ def test_the_only_thing_needs_no_name(seeing, scenes, monkeypatch):
         seeing.perceive(example.scene, f"Lift the {seeing.card['nouns'][0]}")
 
 
+def test_the_only_thing_that_looks_like_it_is_meant_by_its_bare_name(seeing, scenes, monkeypatch):
+    example = scenes[0]
+    number, seen = free_thing(example), seeing.see(example.scene)
+    noun = seeing.card["nouns"][0]
+    fits = torch.full((len(seen.found),), -6.0)
+    fits[number] = -4.0
+    looks = ["red pot"] * len(fits)
+    monkeypatch.setattr(seeing, "names", lambda _: looks)
+    with pytest.raises(ValueError, match=rf"^No {re.escape(noun)} in view"):
+        seeing._choose(seen, f"Lift the {noun}", fits)
+    looks[number] = f"red big {noun}"
+    assert seeing._choose(seen, f"Please lift the {noun}", fits) == number
+    for words in (f"Lift the blue {noun}", f"Lift the {noun} on the left"):
+        with pytest.raises(ValueError, match=rf"^No {re.escape(noun)} in view"):
+            seeing._choose(seen, words, fits)
+    looks[number - 1] = f"red {noun}"
+    with pytest.raises(ValueError, match=rf"^No {re.escape(noun)} in view"):
+        seeing._choose(seen, f"Lift the {noun}", fits)
+
+
 def test_what_is_not_on_the_table_is_taken_last(seeing, scenes):
     example = scenes[0]
     seen = seeing.see(example.scene)

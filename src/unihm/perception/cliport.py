@@ -270,7 +270,12 @@ class Cliport:
         noun = _noun(instruction, self.card["nouns"])
         if not close and (fits[best] >= _UNLIKELY or (len(order) == 1 and not noun)):
             return best
-        names = [f"{name} ({_place(seen.found.mask(i))})" for i, name in enumerate(self.names(seen))]
+        looks = self.names(seen)
+        # "The lid", where one thing alone looks like a lid, is not "no lid in view", however unsure the network is.
+        bare = about(plainly(instruction, self.card["nouns"])).partition(" ")[2] == noun
+        if not close and noun and bare and [i for i, name in enumerate(looks) if name.endswith(f" {noun}")] == [best]:
+            return best
+        names = [f"{name} ({_place(seen.found.mask(i))})" for i, name in enumerate(looks)]
         if close:
             both = " and ".join(f"the {names[i]}" for i in sorted([best, *close]))
             raise ValueError(
