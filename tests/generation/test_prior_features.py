@@ -109,3 +109,15 @@ def test_pivots_are_the_points_that_move_and_speed_up_least():
 
                 best = minimize(cost, np.zeros(3), tol=1e-12).x
                 np.testing.assert_allclose(found[row, window, order - 1], best, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("heights", "expected"),
+    [((0, 0.15, 0.3), (1, 1)), ((0, 0.2, 0), (1, 0)), ((0, 0, 0), (0, 0)), ((0, 0.02, 0), (0.38, 0))],
+)
+def test_lifts_placings_and_slides_differ(heights, expected):
+    c = build_conditions(batch=1)
+    path = c.T_world_canonical[:, :1].repeat(1, 3, 1, 1)
+    path[0, :, 2, 3] += torch.tensor(heights)
+    found = blocks(replace(c, T_world_canonical=path, lengths=torch.tensor([3]), lift=torch.tensor([1])), asked(1))
+    assert found["rises"][0].tolist() == pytest.approx(expected, abs=0.01)

@@ -22,7 +22,7 @@ from unihm.geometry.lie import inverse, so3_log
 
 WITH_PATH = (
     "palm", "axes", "fingers", "box", "silhouette", "height", "side", "grip", "timing", "path", "turn",
-    "palm_axes_seen", "palm_seen", "first_steps", "first_turns", "pivots",
+    "palm_axes_seen", "palm_seen", "first_steps", "first_turns", "pivots", "rises",
 )  # fmt: skip
 """Blocks that are used where the object's path is given."""
 WITHOUT_PATH = (
@@ -34,6 +34,7 @@ _MOMENTS = torch.linspace(0, 2, 17)[1:]  # phase 0 is the identity by constructi
 _CARRY = torch.tensor([1.1, 1.25, 1.5, 1.75, 2.0])
 _AFTER = torch.tensor([-4, 0, 2, 4, 6, 8, 12, 16, 20, 26, 32])  # frames from the lift on: how the object comes off
 _CARRIED = torch.linspace(1, 2, 17)
+_UP = 0.05  # m; what rises by more is being lifted
 _WINDOWS = ((0, 7), (3, 13), (0, 17))  # of these moments
 _STILL, _STEADY = 0.036, 0.064  # against paths without a turn, whose pivot is anywhere
 _DIRECTIONS = 64
@@ -46,7 +47,7 @@ def sizes(names: Sequence[str], latent: int) -> Mapping[str, int]:
         "palm": 3, "axes": 9, "fingers": latent, "box": 6, "silhouette": _DIRECTIONS, "height": 2, "side": 3,
         "grip": len(SLOTS["grip"]), "timing": 3, "path": 3 * moments, "turn": 6 * moments, "palm_axes_seen": 9 * carry,
         "palm_seen": 3 * carry, "first_steps": 3 * after, "first_turns": 3 * after, "pivots": 6 * len(_WINDOWS),
-        "length": 1, "travel": 3,
+        "rises": 2, "length": 1, "travel": 3,
         "rise": len(SLOTS["height"]), "speed": len(SLOTS["speed"]),
     }  # fmt: skip
     return {name: known[name] for name in names}
@@ -87,6 +88,7 @@ def blocks(c: Conditions, asked: Float[Tensor, "B s"]) -> Mapping[str, Float[Ten
         "first_steps": first[..., :3, 3].flatten(1),
         "first_turns": so3_log(first[..., :3, :3]).flatten(1),
         "pivots": _pivots(_poses(path, frame_at(_CARRIED, c.lengths, c.lift).round().long())),
+        "rises": _rises(path[..., 2, 3]),
         "length": seconds[:, 1:2],
         "travel": direction(asked, "travel", c.view),
         "rise": asked[:, place("height")],
@@ -96,6 +98,11 @@ def blocks(c: Conditions, asked: Float[Tensor, "B s"]) -> Mapping[str, Float[Ten
 
 def _poses(path: Float[Tensor, "B T 4 4"], frames: Int[Tensor, "B K"]) -> Float[Tensor, "B K 4 4"]:
     return path[torch.arange(len(path))[:, None], frames]
+
+
+def _rises(z: Float[Tensor, "B T"]) -> Float[Tensor, "B 2"]:
+    """Whether the object leaves what it stands on, and whether it ends above it: lifts, placings and slides differ."""
+    return torch.tanh(torch.stack([z.amax(dim=1), z[:, -1]], dim=1) / _UP)
 
 
 def _pivots(path: Float[Tensor, "B K 4 4"]) -> Float[Tensor, "B p"]:
