@@ -160,7 +160,7 @@ def fit_codec(
     log = folder / "log.jsonl"
     folder.mkdir(parents=True, exist_ok=True)
     known = {"codec": asdict(config.codec), "sizes": asdict(codec.config), "hands": list(hands)}
-    seen_by = fingerprint({f"{name} {k}": t for name, chart in charts.items() for k, t in chart.state_dict().items()})
+    seen_by = fingerprint({name: t for name, t in model.state_dict().items() if name.startswith("charts.")})
     setup = json.loads(json.dumps({**known, "charts": seen_by}))
     finished = _finished(folder, stages, setup) if resume else 0
     lines = log.read_text(encoding="utf-8").splitlines() if finished and log.is_file() else []
