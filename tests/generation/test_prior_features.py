@@ -59,7 +59,9 @@ def test_order_and_repetition_of_points_do_not_matter():
 
 def test_padding_changes_nothing():
     c = build_conditions()
-    path = torch.cat([c.T_world_canonical, c.T_world_canonical[:, -1:].expand(-1, 8, -1, -1)], dim=1)
+    after = c.T_world_canonical[:, -1:].repeat(1, 8, 1, 1)
+    after[..., 2, 3] += 1.0
+    path = torch.cat([c.T_world_canonical, after], dim=1)
     for name, value in blocks(c, asked(2)).items():
         torch.testing.assert_close(blocks(replace(c, T_world_canonical=path), asked(2))[name], value, msg=name)
 

@@ -88,7 +88,7 @@ def blocks(c: Conditions, asked: Float[Tensor, "B s"]) -> Mapping[str, Float[Ten
         "first_steps": first[..., :3, 3].flatten(1),
         "first_turns": so3_log(first[..., :3, :3]).flatten(1),
         "pivots": _pivots(_poses(path, frame_at(_CARRIED, c.lengths, c.lift).round().long())),
-        "rises": _rises(path[..., 2, 3]),
+        "rises": _rises(path[..., 2, 3], last),
         "length": seconds[:, 1:2],
         "travel": direction(asked, "travel", c.view),
         "rise": asked[:, place("height")],
@@ -100,9 +100,10 @@ def _poses(path: Float[Tensor, "B T 4 4"], frames: Int[Tensor, "B K"]) -> Float[
     return path[torch.arange(len(path))[:, None], frames]
 
 
-def _rises(z: Float[Tensor, "B T"]) -> Float[Tensor, "B 2"]:
+def _rises(z: Float[Tensor, "B T"], last: Int[Tensor, "B 1"]) -> Float[Tensor, "B 2"]:
     """Whether the object leaves what it stands on, and whether it ends above it: lifts, placings and slides differ."""
-    return torch.tanh(torch.stack([z.amax(dim=1), z[:, -1]], dim=1) / _UP)
+    shown = z.gather(1, torch.minimum(torch.arange(z.shape[1], device=z.device), last))
+    return torch.tanh(torch.stack([shown.amax(dim=1), shown[:, -1]], dim=1) / _UP)
 
 
 def _pivots(path: Float[Tensor, "B K 4 4"]) -> Float[Tensor, "B p"]:
