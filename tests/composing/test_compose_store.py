@@ -11,7 +11,7 @@ import pytest
 from composing_builders import JOINTS, OBJECT, Pretend, lifted, write_models, write_store
 
 from unihm.cli import main
-from unihm.composing.base import COMPOSED, PASSED
+from unihm.composing.base import PASSED
 from unihm.composing.joining import join_stores
 from unihm.composing.store import REPORT, compose_store, sources
 from unihm.datasets.episode_store import episode_table, read_episodes, write_episodes
@@ -26,6 +26,7 @@ from unihm.datasets.motion_store import (
 )
 from unihm.datasets.splits import SPLITS
 from unihm.datasets.summary import info
+from unihm.schema.episode import COMPOSED
 from unihm.schema.motion import HandMotion
 from unihm.simulation.tasks import run
 from unihm.simulation.ycb import LEANING

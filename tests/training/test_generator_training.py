@@ -29,7 +29,7 @@ from unihm.generation.language import load_language_generator
 from unihm.generation.mask_schedule import MaskSchedule
 from unihm.generation.qwen3 import GeneratorConfig
 from unihm.hands.hand import load_hand
-from unihm.schema.episode import Episode
+from unihm.schema.episode import COMPOSED, Episode
 from unihm.schema.motion import HandMotion
 from unihm.schema.weights import read_tensors
 from unihm.tokenizer.hand_chart import join
@@ -288,6 +288,28 @@ def test_guesses_in_training_do_not_know_their_recording(tokenizer, changed):
     # Only the mean over all recordings, a twelfth of it, knows of the change.
     assert (known_changed - known).abs().max() > 0.1
     assert (left_out_changed - left_out).abs().max() < 0.04
+
+
+def test_what_is_composed_never_lacks_its_path(tokenizer):
+    """Words without a path are those of lifts: the prior for them is fitted to recordings alone."""
+    episodes, motions = make(12)
+    for number in range(7, 12):
+        episodes[number] = replace(episodes[number], attributes={COMPOSED: "push"})
+    there = ConditionedMotions(
+        episodes, {HANDS[0]: motions[HANDS[0]]}, {HANDS[0]: tokenizer.features(HANDS[0])}, reference_hand=HANDS[0],
+        frames_per_chunk=4, max_frames=80,
+    )  # fmt: skip
+    assert there.recorded.tolist() == list(range(7))
+    batch = there.batch(torch.arange(12), HANDS[0], Variation(without_path=1.0), torch.Generator())
+    assert batch.path_given.tolist() == [False] * 7 + [True] * 5
+    torch.manual_seed(0)
+    network = new_network(replace(SMALL, memory=12, memory_without_path=7, members=1), tokenizer).eval()
+    task = GeneratorTask(tokenizer, words, there, settings(prior=PriorFitting(steps=0, copies=1)))
+    task.fit_priors(network)
+    assert network.prior.memory.abs().sum(dim=1).bool().sum() == 12
+    assert network.prior_without_path.memory.abs().sum(dim=1).bool().sum() == 7
+    loss, _ = task.loss(network, batch, torch.Generator())
+    assert torch.isfinite(loss)
 
 
 def test_figures_of_a_perfect_generator_are_zero(tokenizer, monkeypatch):

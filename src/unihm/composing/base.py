@@ -18,14 +18,12 @@ import numpy as np
 from jaxtyping import Float
 
 from unihm.registry import Registry
-from unihm.schema.episode import PANEL, RELEASE, Episode, panel_text
+from unihm.schema.episode import COMPOSED, PANEL, RELEASE, Episode, panel_text
 from unihm.simulation.solid_object import SolidObject
 from unihm.simulation.ycb import load_ycb
 
 TASK = "task"
 """Attribute: what is asked for, one of `schema.task.TASKS`; an episode without it is a ``grab``."""
-COMPOSED = "composed"
-"""Attribute: key of `COMPOSERS`; recorded episodes have none."""
 PASSED = "passed"
 """Attribute: names of the hands whose refined motion did it in simulation, with commas between."""
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from unihm.composing.base import COMPOSED, TASK, Source, Trial
+from unihm.composing.base import TASK, Source, Trial
 from unihm.composing.handle_grasps import draw_grasp, draw_start, reaching
 from unihm.composing.handle_worlds import HandleWorld, draw_world, fixture_of, fixture_text, plan_of
 from unihm.contact_phases import contact_frame
@@ -28,7 +28,7 @@ from unihm.scenes import asking_forms as forms
 from unihm.scenes.appearance import colour_words
 from unihm.scenes.furniture import WORDS
 from unihm.scenes.wanted import SIMPLE
-from unihm.schema.episode import PANEL, Episode, panel_text
+from unihm.schema.episode import COMPOSED, PANEL, Episode, panel_text
 from unihm.schema.motion import HandMotion
 from unihm.simulation.fixture import Fixture, handle_bars
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from unihm.composing.base import COMPOSED, COMPOSERS, FREE
+from unihm.composing.base import COMPOSERS, FREE
 from unihm.composing.parts import Came, ComposedParts
 from unihm.composing.trying import Composing, Order, Tried
 from unihm.datasets.episode_rows import EpisodeRecord
@@ -32,6 +32,7 @@ from unihm.datasets.splits import split
 from unihm.datasets.workers import open_workers
 from unihm.physical_data.checking import digest_of
 from unihm.registry import unknown_name
+from unihm.schema.episode import COMPOSED
 from unihm.schema.storage import write_json
 from unihm.simulation.ycb import LEANING, MASSES, ycb_mesh
 

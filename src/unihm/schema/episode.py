@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float
 
+COMPOSED = "composed"
+"""Attribute of an episode that was composed: by which composer; recorded ones have none."""
 RELEASE = "release_frame"
 """Attribute of an episode: first frame in which the hand lets go."""
 PANEL = "panel_object"

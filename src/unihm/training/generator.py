@@ -97,9 +97,13 @@ def train_generator(
     if body is not None:
         config = replace(config, generator=replace(config_of(body), without=config.generator.without))
     if config.prior is not None:
-        remembered = config.prior.copies * len(sets["train"])
-        members = config.committee.members
-        sizes = replace(config.generator, memory=remembered, memory_without_path=remembered, members=members)
+        copies, motions = config.prior.copies, sets["train"]
+        sizes = replace(
+            config.generator,
+            memory=copies * len(motions),
+            memory_without_path=copies * len(motions.recorded),
+            members=config.committee.members,
+        )
         config = replace(config, generator=sizes)
     with torch.random.fork_rng():
         torch.manual_seed(seed)

@@ -16,7 +16,7 @@ from torch import Tensor
 from unihm.generation.conditions import values_at
 from unihm.geometry.lie import inverse, make_transform, matrix_from_6d, rotation_6d, transform_points
 from unihm.geometry.object_frame import canonical_object_frame
-from unihm.schema.episode import Episode
+from unihm.schema.episode import COMPOSED, Episode
 from unihm.schema.motion import HandMotion
 from unihm.tokenizer.features import HandFeatures
 
@@ -111,6 +111,9 @@ class ConditionedMotions:
         # Until it is let go: that is refinement's part.
         self.lengths = torch.tensor([min(e.release_frame or len(e), max_frames) for e in episodes])
         self.lifts = torch.tensor([e.lift_frame for e in episodes])
+        composed = torch.tensor([COMPOSED in e.attributes for e in episodes])
+        self.recorded = torch.arange(len(episodes)) if composed.all() else torch.nonzero(~composed).flatten()
+        """Numbers of the episodes whose path may be left out: of those recorded, if there are any."""
         self.view = torch.from_numpy(np.stack([e.T_world_camera[:2, 2] for e in episodes])).float()
         frames = -(-int(self.lengths.max()) // frames_per_chunk) * frames_per_chunk
         self._hands = dict(hands)
@@ -152,7 +155,8 @@ class ConditionedMotions:
             hand: One of `hands`.
             variation: How they are varied; None gives them as recorded.
             rng: Draws the variation.
-            with_path: Whether the path is given; None draws it, see `Variation.without_path`.
+            with_path: Whether the path is given; None draws it, see `Variation.without_path`. That of composed episodes
+                is always given: words without a path are those of lifts.
         """
         time, lengths, lift = self._times(rows, variation, rng)
         T_world_canonical = poses_at(self.path[rows], time)
@@ -170,7 +174,7 @@ class ConditionedMotions:
             points = scale[:, None, None] * points
         if with_path is None:
             share = 0.0 if variation is None else variation.without_path
-            given = torch.rand(len(rows), generator=rng) >= share
+            given = (torch.rand(len(rows), generator=rng) >= share) | ~torch.isin(rows, self.recorded)
         else:
             given = torch.full((len(rows),), with_path)
         still = T_world_canonical[:, :1].expand_as(T_world_canonical)

@@ -73,16 +73,16 @@ class GeneratorTask:
         fitting = self.config.prior
         assert fitting is not None
         rng = torch.Generator().manual_seed(self.config.loop.seed)
-        count = len(self.motions)
-        inputs, told_of = self._copies(network, fitting.copies, self.config.variation, rng, with_path=with_path)
-        episodes = self.motions.episodes
+        chosen = torch.arange(len(self.motions)) if with_path else self.motions.recorded
+        inputs, told_of = self._copies(network, chosen, fitting.copies, self.config.variation, rng, with_path=with_path)
+        episodes = [self.motions.episodes[int(i)] for i in chosen]
         # What is composed of a recording knows its grasp.
         recording = _numbers([e.recording for e in episodes])
         examples = PriorExamples(
             blocks={name: inputs[name] for name in prior.blocks},
             told=told_of,
             recording=recording.repeat(fitting.copies),
-            first=torch.arange(count),
+            first=torch.arange(len(chosen)),
             left_out_together=[_numbers([e.object_name for e in episodes]), _numbers([e.subject for e in episodes])],
         )
         title = "prior" if with_path else "prior without path"
@@ -93,22 +93,31 @@ class GeneratorTask:
         known = Shown(x=prior.inputs(examples.blocks), told=examples.told, recording=examples.recording)
         by_kernel = left_out(known.x, known.recording, latent)
         config = self.config.committee
-        inputs, told_of = self._copies(network, config.copies, config.variation, rng, with_path=with_path)
+        inputs, told_of = self._copies(network, chosen, config.copies, config.variation, rng, with_path=with_path)
         shown = Shown(x=prior.inputs(inputs), told=told_of, recording=recording.repeat(config.copies))
         elsewhere = train_committee(
             committee, shown, known, by_kernel, metric, config, self.config.loop.seed,
             title=f"committee of the {title}",
         )  # fmt: skip
         plan.fit(known.told - elsewhere(known.x, by_kernel, known.recording), metric)
-        return lambda x, rows: elsewhere(x, left_out(x, recording[rows], latent), recording[rows])
+        number = torch.zeros(len(self.motions), dtype=torch.long)  # of others nobody asks
+        number[chosen] = recording
+        return lambda x, rows: elsewhere(x, left_out(x, number[rows], latent), number[rows])
 
     def _copies(
-        self, network: MotionQwen3, copies: int, variation: Variation, rng: torch.Generator, *, with_path: bool
+        self,
+        network: MotionQwen3,
+        chosen: Tensor,
+        copies: int,
+        variation: Variation,
+        rng: torch.Generator,
+        *,
+        with_path: bool,
     ) -> tuple[Mapping[str, Tensor], Tensor]:
         """Inputs of a prior by block, and motions as it tells them; the first copy of each recording is unvaried."""
         told_of, inputs = [], []
         for copy in range(copies):
-            for rows in torch.arange(len(self.motions)).split(64):
+            for rows in chosen.split(64):
                 varied = variation if copy else None
                 batch = self.motions.batch(rows, self.motions.hands[0], varied, rng, with_path=with_path)
                 texts = [_choose(self.texts[int(i)], rng) for i in rows]
