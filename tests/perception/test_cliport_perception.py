@@ -91,6 +91,13 @@ def test_words_that_fit_nothing_are_answered_with_what_is_there(seeing, scenes, 
         seeing.perceive(scenes[0].scene, f"Lift the {noun}")
 
 
+def test_what_is_missing_is_not_what_it_shall_stand_beside(seeing, scenes, monkeypatch):
+    fitting(seeing, monkeypatch)
+    short, long = sorted(seeing.card["nouns"], key=len)[0], sorted(seeing.card["nouns"], key=len)[-1]
+    with pytest.raises(ValueError, match=rf"^No {re.escape(short)} in view; I see: "):
+        seeing.perceive(scenes[0].scene, f"Put the {short} to the left of the {long}")
+
+
 def test_the_only_thing_needs_no_name(seeing, scenes, monkeypatch):
     example = scenes[0]
     number = free_thing(example)

@@ -267,12 +267,13 @@ class Cliport:
         order = fits.argsort(descending=True).tolist()
         best = order[0]
         close = [i for i in order[1:] if fits[i] > _CERTAIN and fits[best] - fits[i] < _CLEARLY]
-        noun = _noun(instruction, self.card["nouns"])
+        thing = about(plainly(instruction, self.card["nouns"]))
+        noun = _noun(thing or instruction, self.card["nouns"])  # not that of what it shall stand beside
         if not close and (fits[best] >= _UNLIKELY or (len(order) == 1 and not noun)):
             return best
         looks = self.names(seen)
         # "The lid", where one thing alone looks like a lid, is not "no lid in view", however unsure the network is.
-        bare = about(plainly(instruction, self.card["nouns"])).partition(" ")[2] == noun
+        bare = thing.partition(" ")[2] == noun
         if not close and noun and bare and [i for i, name in enumerate(looks) if name.endswith(f" {noun}")] == [best]:
             return best
         names = [f"{name} ({_place(seen.found.mask(i))})" for i, name in enumerate(looks)]
