@@ -429,6 +429,6 @@ def _place(mask: np.ndarray) -> str:
 def _noun(instruction: str, nouns: Sequence[str]) -> str:
     """The longest noun of the planner's that occurs in the words; empty where none does."""
     text = re.sub(r"[^a-z -]+", " ", instruction.lower())
-    said = [noun for noun in nouns if re.search(rf"\b{re.escape(noun)}\b", text)]
+    said = [noun for noun in nouns if noun in text and re.search(rf"\b{re.escape(noun)}\b", text)]
     # Of "the orange lid" orange is the colour.
     return max(said, key=lambda noun: (noun not in COLORS, len(noun)), default="")

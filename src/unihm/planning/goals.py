@@ -7,6 +7,7 @@ percentile along a direction, so that stray points do not count and noise of a f
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 
 import numpy as np
 from jaxtyping import Float
@@ -177,15 +178,16 @@ def _placed(
     """To the goal; where clouds are not exact, to the freest goals a little beside it before it is given up."""
     goals = goal + _beside_it(slack)
     lifted = _shifted(goals, np.array([0.0, 0.0, _LIFT]))
-    near = np.concatenate([clearance(one[None], points, scene, 2 * _NEAR) for one in lifted])
-    free = [k for k in np.argsort(-np.minimum(near, 2 * _NEAR), kind="stable") if near[k] >= _NEAR - slack]
+    near = clearance(lifted, points, scene, 2 * _NEAR)
+    by_room = np.argsort(-np.minimum(near, 2 * _NEAR), kind="stable")
     # In a body that is larger than the object clouds may be far apart, but a top or a side of it is in the object then.
-    free = [k for k in free if k == 0 or not _within(points, lifted[k], scene, slack)]
-    if not free:
-        raise ValueError(f"The goal is occupied: the object would be {1000 * near[0]:.1f} mm from another thing.")
-    first = [0] if 0 in free else []
-    reason = ValueError()
-    for k in [*first, *(k for k in free if k)][: 1 if slack == 0 else _GOALS]:
+    free = (
+        k
+        for k in sorted(by_room, key=bool)  # the goal itself first
+        if near[k] >= _NEAR - slack and (k == 0 or not _within(points, lifted[k], scene, slack))
+    )
+    reason = ValueError(f"The goal is occupied: the object would be {1000 * near[0]:.1f} mm from another thing.")
+    for k in islice(free, _GOALS):
         for way in _ways(start, goals[k], pace, steep=slack > 0):
             try:
                 # What is carried and turned passes by with its far side, too, which is a guess.
