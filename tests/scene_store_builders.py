@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from unihm.scene_data import SceneMaking
 
-MAKING = SceneMaking(width=160, views=1, askings=6, seed=5)
+MAKING = SceneMaking(width=160, views=1, askings=6, seed=11)

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 WAYS, _IN_TURN = 4, (2, 3, 0, 1)
 """Candidates are the motions that together stand for all likely ones, so many, in this order."""
-_SURE = 7.0
+_SURE = 5.7
 """Log-odds of the refinement below which one more likely way is refined, and the better of the two is taken: of motions
 above it 66 % succeeded, of those below 6 30 % (docs/lab_notes.md)."""
 _log = logging.getLogger(__name__)

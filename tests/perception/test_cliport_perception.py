@@ -15,6 +15,7 @@ from unihm.cliport.clip_resnet import CLIP, ClipResNet, copy_clip
 from unihm.cliport.crops import MEASURES
 from unihm.cliport.grounding import Grounded
 from unihm.cliport.instances import PART, THING, Instances
+from unihm.cliport.mending import Mended
 from unihm.perception.base import PERCEPTIONS
 from unihm.perception.cliport import Cliport, _able, _bar, _noun
 from unihm.scene_data import read_scenes
@@ -32,7 +33,11 @@ def seeing(tiny_planner, scenes, monkeypatch):
     """The tiny planner with the true instances in place of the view network's, which has seen too little."""
     perception = PERCEPTIONS["cliport"](tiny_planner)
 
+    def as_they_are(network, picture, found, encoded):
+        return Mended(found=found, encoded=encoded, held_by={})
+
     monkeypatch.setattr(perception, "cut", of_truth(scenes))
+    monkeypatch.setattr("unihm.perception.cliport.mended", as_they_are)  # it cannot tell pieces from whole things
     return perception
 
 
@@ -311,3 +316,17 @@ def test_a_planner_with_clip_finds_its_weights_beside_it(made_scenes, scenes, ti
     assert perception.network.config.semantic == "clip"
     monkeypatch.setattr(perception, "cut", of_truth(scenes))
     assert len(perception.see(scenes[0].scene).encoded) == len(scenes[0].things)
+
+
+def test_parts_that_a_thing_may_hold_are_moved_with_it(seeing, scenes, monkeypatch):
+    example = scenes[0]
+    number = free_thing(example)
+    other = next(i for i in range(len(example.things)) if i != number)
+    fitting(seeing, monkeypatch, number)
+    seen = replace(seeing.see(example.scene), held_by={other: number})
+    perceived = seeing.understand(seen, "Pick it up")
+    both = np.isin(example.instances, [number + 1, other + 1]) & (example.scene.depth > 0)
+    assert len(perceived.target_object.points_world) == both.sum()
+    assert len(perceived.objects[other].points_world) == 0
+    alone = seeing.understand(replace(seen, held_by={number: other}), "Pick it up")
+    assert len(alone.target_object.points_world) < both.sum()

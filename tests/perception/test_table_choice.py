@@ -86,6 +86,37 @@ def test_the_table_of_a_known_pose_may_show_less_than_the_top_of_a_chest(zero: f
     assert height_of(find_table(cloud, T)) == pytest.approx(zero, abs=0.004)
 
 
+def corner_of_table(tilt: float) -> np.ndarray:
+    """A strip of a table 6 cm wide, which a bowl of points that slopes by an angle goes on with, in its frame."""
+    rng = np.random.default_rng(0)
+    strip = sheet(rng, (-0.5, 0.9), (0.5, 0.96), 0.0, 2500)
+    beside = sheet(rng, (-0.5, 0.96), (0.5, 1.0), 0.0, 900)
+    beside[:, 2] += np.tan(tilt) * (beside[:, 1] - 0.96)
+    return camera_frame(np.concatenate([strip, beside]))
+
+
+def stated(tilt: float) -> np.ndarray:
+    """A camera pose that is wrong by an angle about the line in the middle of the strip."""
+    T = np.eye(4)
+    T[:3, :3] = R
+    T[2, 3] = HEIGHT
+    turn = np.eye(4)
+    turn[1:3, 1:3] = [[np.cos(tilt), -np.sin(tilt)], [np.sin(tilt), np.cos(tilt)]]
+    middle = np.eye(4)
+    middle[1, 3] = 0.95
+    return middle @ turn @ np.linalg.inv(middle) @ T
+
+
+def test_where_little_of_the_table_is_seen_the_pose_says_how_it_slopes():
+    cloud = corner_of_table(0.1)
+    small = stated(np.radians(6))  # 6 cm of table, which slope by 3 mm at most
+    table = find_table(cloud, small)
+    np.testing.assert_allclose(table.normal, small[2, :3], atol=1e-9)
+    wide = two_levels(shelf=100)
+    with pytest.raises(ValueError, match=r"tilts it by \d"):
+        find_table(wide, stated(np.radians(12)))
+
+
 def test_no_plane_is_refused_in_a_line():
     wall = np.random.default_rng(0).uniform([-1, -1, 1], [1, 1, 1.001], (5000, 3))
     with pytest.raises(ValueError, match=r"No table found.*Look down at a table") as error:

@@ -92,6 +92,16 @@ class Encoded:
             spatial=[level[rows] for level in self.spatial],
         )
 
+    def followed_by(self, other: Encoded) -> Encoded:
+        """The crops of both."""
+        return Encoded(
+            crops=torch.cat([self.crops, other.crops]),
+            measures=torch.cat([self.measures, other.measures]),
+            embedding=torch.cat([self.embedding, other.embedding]),
+            semantic=[torch.cat(pair) for pair in zip(self.semantic, other.semantic, strict=True)],
+            spatial=[torch.cat(pair) for pair in zip(self.spatial, other.spatial, strict=True)],
+        )
+
 
 class PlannerNetwork(nn.Module):
     """Both streams, their heads, and the transformer over words and proposals."""

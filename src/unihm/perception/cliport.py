@@ -10,8 +10,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -27,6 +27,7 @@ from unihm.cliport.color_names import COLORS, color_shares
 from unihm.cliport.cutting import cut
 from unihm.cliport.grounding import AMOUNTS, KINDS, Grounded, sentence_vector
 from unihm.cliport.instances import PART, Instances
+from unihm.cliport.mending import mended
 from unihm.cliport.network import Encoded, load_planner
 from unihm.cliport.picture import picture
 from unihm.cliport.view_network import load_view_network
@@ -81,6 +82,16 @@ class Seen:
     """Things and moving parts, largest first."""
     encoded: Encoded
     """Their crops, encoded."""
+    held_by: Mapping[int, int] = field(default_factory=dict)
+    """See `mending.Mended`."""
+
+    def with_pieces_of(self, number: int) -> Seen:
+        """The same where parts that it may hold belong to it; they are empty then."""
+        pieces = [piece for piece, thing in self.held_by.items() if thing == number]
+        if not pieces:
+            return self
+        labels = np.where(np.isin(self.found.labels, pieces), number, self.found.labels)
+        return replace(self, found=replace(self.found, labels=labels), held_by={})
 
     @cached_property
     def looks(self) -> list[Appearance]:
@@ -159,7 +170,18 @@ class Cliport:
         seen = [i for i in range(len(found)) if (masks[i] & looked_at.valid).any()]
         found, crops = found.only(seen), looked_at.crop(masks[seen])
         encoded = self.network.encode(torch.from_numpy(crops.images), torch.from_numpy(crops.measures))
-        return Seen(scene=scene, T_world_camera=T_world_camera, points_world=points_world, found=found, encoded=encoded)
+        held_by: Mapping[int, int] = {}
+        if looked_at.above is None:  # seen from above, what touches in the picture does not touch in the masks
+            whole = mended(self.network, looked_at, found, encoded)
+            found, encoded, held_by = whole.found, whole.encoded, whole.held_by
+        return Seen(
+            scene=scene,
+            T_world_camera=T_world_camera,
+            points_world=points_world,
+            found=found,
+            encoded=encoded,
+            held_by=held_by,
+        )
 
     @torch.inference_mode()
     def understand(
@@ -175,6 +197,7 @@ class Cliport:
             ValueError: Nothing in view fits the words, or several things do; the point or the box is on none.
         """
         target, asked = self.meant(seen, instruction, point, box)
+        seen = seen.with_pieces_of(target)
         of_use = {target, asked.reference}
         objects = [self._object(seen, i, whole=i == target, near=i in of_use) for i in range(len(seen.found))]
         if seen.found.kinds[target] == PART:

@@ -73,9 +73,7 @@ def find_table(
     table = _sharpen(best[1], sample)
     if len(alike) > 1:
         _tell(table, [points for _, plane, points in alike if plane is not best[1]])
-    if T_world_camera is not None:
-        _check_pose(table, sample, T_world_camera)
-    return table
+    return table if T_world_camera is None else _checked(table, sample, T_world_camera)
 
 
 def world_from_table(table: Plane, points_camera: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "4 4"]:
@@ -155,12 +153,19 @@ def _sharpen(plane: Plane, points: np.ndarray) -> Plane:
     return Plane(normal, offset)
 
 
-def _check_pose(table: Plane, points: np.ndarray, T_world_camera: np.ndarray) -> None:
-    tilt = np.arccos(np.clip(T_world_camera[2, :3] @ table.normal, -1, 1))
-    on_table = points[np.abs(table.distance(points)) < _THRESHOLD]
-    height = float(np.median(on_table @ T_world_camera[2, :3] + T_world_camera[2, 3]))
-    if tilt > _MAX_TILT or abs(height) > _MAX_OFFSET:
-        raise ValueError(
-            f"T_world_camera in camera.json puts the table {100 * height:.1f} cm above z = 0 and tilts it by "
-            f"{np.degrees(tilt):.1f} deg; expected the table at z = 0. Correct the pose or leave it out."
-        )
+def _checked(table: Plane, points: np.ndarray, T_world_camera: np.ndarray) -> Plane:
+    """The table, where it is as the pose says; and as the pose says, where the points agree with that as well."""
+    up = T_world_camera[2, :3]
+    stated = Plane(up, -float(T_world_camera[2, 3]))
+    near, near_stated = (np.abs(plane.distance(points)) < _THRESHOLD for plane in (table, stated))
+    tilt = np.arccos(np.clip(up @ table.normal, -1, 1))
+    height = float(np.median(stated.distance(points[near])))
+    if tilt <= _MAX_TILT and abs(height) <= _MAX_OFFSET:
+        return table
+    # What little is seen of a table between things says little about its slope.
+    if near_stated.sum() >= max(_MIN_POINTS, _ALIKE * near.sum()):
+        return stated
+    raise ValueError(
+        f"T_world_camera in camera.json puts the table {100 * height:.1f} cm above z = 0 and tilts it by "
+        f"{np.degrees(tilt):.1f} deg; expected the table at z = 0. Correct the pose or leave it out."
+    )

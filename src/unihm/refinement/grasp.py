@@ -33,6 +33,8 @@ _SHIFT, _TURN = 0.012, 0.17  # m, rad, standard deviations of random starts
 _GRIPPER = 6  # times the usual number of opposed places
 _USUAL, _SHARES = 0.25, (0.4, 2.0)  # kg that the wanted squeeze is for, and least and most of it for others
 _EXPECTED_FRICTION = 0.8
+_CARRIES = 0.15  # of the strongest force: contacts with less are not missed
+_FACING = -0.1  # cosine of the largest angle between normals of one contact: a thin plate's other side is another one
 _SAME = (0.006, 0.1)  # m, rad between palms: about what a wrist and a camera err by
 
 
@@ -163,25 +165,42 @@ def _share_of_squeeze(mass: float) -> float:
 def features(segment: Segment, grasp: Grasp) -> dict[str, float]:
     """What `score` looks at."""
     held = grasp.stability
-    strength = np.linalg.norm(grasp.force, axis=1)
+    strength, around = np.linalg.norm(grasp.force, axis=1), segment.around(grasp.places)
     grip = (grasp.places * strength[:, None]).sum(axis=0) / max(strength.sum(), 1e-9) - segment.centre
     return {
         "opposed": float((grasp.normals @ grasp.normals.T).min()),
         "offset": float(np.linalg.norm(grip)) / segment.size,
         "energy": math.log(grasp.energy + 1),
-        "excess": max(grasp.energy - 6, 0.0),
         "pull": float(np.clip(held.pull, -4, 6)),
         "total": math.log(strength.sum() + 1),
         "stiffness": float(np.clip(held.stiffness, -200, 800)) / 100,
         "imbalance": min(grasp.imbalance, 1.0),
-        "tips": float(len(grasp.tips)),
-        "edge": 1.0 - segment.flatness(grasp.places),
+        "edge": float((strength * (1.0 - _flatness(around))).sum() / max(strength.sum(), 1e-9)),
+        "slant": _slant(grasp, strength, around),
     }
 
 
+def _flatness(around: list[Float[np.ndarray, "_ 3"]]) -> Float[np.ndarray, " k"]:
+    """Length of the mean normal around each contact: 1 on a face, less at edges and corners."""
+    return np.array([np.linalg.norm(normals.mean(axis=0)) if len(normals) else 1.0 for normals in around])
+
+
+def _slant(grasp: Grasp, strength: Float[np.ndarray, " k"], around: list[Float[np.ndarray, "_ 3"]]) -> float:
+    """Least cosine between a force and the normals that its contact may have.
+
+    At an edge a millimetre decides whether a fingertip touches one face or the other.
+    """
+    least = 1.0
+    for i in np.flatnonzero(strength > _CARRIES * strength.max(initial=0.0)):
+        normals = np.concatenate([grasp.normals[i : i + 1], around[i]])
+        facing = normals[normals @ grasp.normals[i] > _FACING]
+        least = min(least, float((-(facing @ grasp.force[i])).min() / max(strength[i], 1e-9)))
+    return least
+
+
 WEIGHTS = {
-    "opposed": -4.5, "offset": -1.6, "energy": -1.0, "excess": -0.03, "pull": 0.12, "total": 0.8, "stiffness": 0.28,
-    "imbalance": -4.2, "tips": 0.22, "edge": -1.0,
+    "opposed": -3.4, "offset": -0.23, "energy": -0.64, "pull": 0.17, "total": 0.48, "stiffness": 0.2,
+    "imbalance": -2.4, "edge": -1.0, "slant": 1.35,
 }  # fmt: skip
 """Logistic regression of success in simulation; see docs/lab_notes.md for data and fit."""
 

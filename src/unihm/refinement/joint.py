@@ -23,7 +23,7 @@ from unihm.refinement.segment import Segment
 from unihm.refinement.timing import stretched_times
 
 _ALTERNATIVES = 4  # grasps whose ways are planned where those of better ones pierce the object
-_PIERCING = 2.0  # of the score, for each doubling and more of a millimetre that the way pierces (docs/lab_notes.md)
+_PIERCING = 1.6  # of the score, for each doubling and more of a millimetre that the way pierces (docs/lab_notes.md)
 _AWAY = 0.2  # m of the palm from where it let go
 _OFF = 3e-4  # m off the planes at which fingertips are shown
 _BLEND = 0.3  # s in which the resting object's pose passes into that of the path

@@ -181,11 +181,9 @@ class Segment(Workspace):
         around = 1 + np.bincount(a, minlength=len(mean)) + np.bincount(b, minlength=len(mean))
         return np.linalg.norm(mean[members], axis=1) / around[members] > _FLAT
 
-    def flatness(self, places: Float[np.ndarray, "k 3"]) -> float:
-        """Least length of the mean normal around places of the object: 1 on a face, less at edges and corners."""
-        near = self._tree.query_ball_point(places, _PAD_RADIUS)
-        means = [self.normals[group].sum(axis=0) / len(group) for group in near if group]
-        return float(np.linalg.norm(means, axis=1).min(initial=1.0)) if means else 1.0
+    def around(self, places: Float[np.ndarray, "k 3"]) -> list[Float[np.ndarray, "_ 3"]]:
+        """Normals of the object within a pad's radius of some places; there may be none."""
+        return [self.normals[group] for group in self._tree.query_ball_point(places, _PAD_RADIUS)]
 
     @cached_property
     def _tree(self) -> KDTree:

@@ -64,6 +64,13 @@ class SceneStore:
         meshes = self.made_with.get("meshes")
         return {**self.made_with, "meshes": None if meshes is None else Path(meshes).name}
 
+    @property
+    def licence(self) -> str:
+        """Of weights that are trained on these scenes, for cards."""
+        meshes = self.facts["meshes"]
+        others = "" if meshes is None else f", and on the meshes of '{meshes}' under their licence: YCB's is CC BY 4.0"
+        return f"Apache-2.0 (trained on scenes that unihm draws itself{others})"
+
     def part(self, number: int) -> Path:
         """Where a part lies, whether it is there or not."""
         return self.folder / "scenes" / f"{number:05d}.parquet"

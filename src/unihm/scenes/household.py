@@ -60,6 +60,8 @@ class HouseholdObject:
     """Nouns that never occur in training."""
     class_words: tuple[str, ...]
     """Nouns that fit other families, too."""
+    wooden: bool = False
+    """Whether a grain shows on it."""
 
     @property
     def parts(self) -> Parts:
@@ -113,6 +115,7 @@ def draw_object(rng: np.random.Generator, family: str | None = None, held_out: b
         names=(family, *kind.synonyms),
         held_out_names=kind.held_out,
         class_words=kind.class_words,
+        wooden=all(name.endswith("brown") for name in kind.colours),
     )
 
 

@@ -21,7 +21,9 @@ from unihm.scenes.styles import Style
 TOUCHING = 0.002
 """Least gap between footprints, m."""
 _CLOSE, _FAR = 0.02, 0.1  # m; gaps of close ones, and of the others
-_LAID = {"can", "bottle", "jar", "box", "package", "carton", "container"}  # class words of what may lie on a side
+_LAID = {"can", "bottle", "jar", "box", "package", "carton", "container", "block", "cup"}  # class words: may lie
+_FLAT = {"box", "block"}  # class words of what lies more often, by this share, where it is twice as high as thin
+_FLAT_LIE = 0.3
 _TRIES = 60  # for a place, before an object is left out
 _FALL = 0.3  # m; farther off than two footprints in a line can be
 _AT_REST = 1e-6  # m; how far the lowest point of what rests on z = 0 is from there
@@ -123,7 +125,10 @@ def _rest(thing: HouseholdObject, style: Style, rng: np.random.Generator) -> tup
     if abs(thing.vertices[:, 2].min()) > _AT_REST:  # a user's mesh in a frame of its own
         R = draw_rest(thing.vertices, rng)
         return (np.eye(3) if R is None else R), False
-    if rng.random() < style.lying_share and _LAID & set(thing.class_words):
+    length, width, height = thing.dimensions_m
+    words = set(thing.class_words)
+    flat = bool(words & _FLAT) and height > 2 * min(length, width)
+    if rng.random() < style.lying_share + flat * _FLAT_LIE and words & _LAID:
         R = draw_rest(thing.vertices, rng, sideways=True)
         if R is not None:
             return R, True

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from unihm.scenes.appearance import colour_name, draw_colour
-from unihm.scenes.families import FAMILIES
 from unihm.scenes.furniture import Furniture
 from unihm.scenes.household import HouseholdObject
 from unihm.scenes.layout import Placed, TableTop
@@ -60,7 +59,7 @@ def scene_prints(
 def _object_prints(scene: SceneModel, index: int, placed: Placed, rng: np.random.Generator) -> Iterator[Printed]:
     """Letters on packages, grain on wood, and a little unevenness on everything."""
     thing = placed.object
-    size = (0.06, 0.003, 0.003) if _is_wooden(thing) else (0.012, 0.012, 0.012)
+    size = (0.06, 0.003, 0.003) if thing.wooden else (0.012, 0.012, 0.012)
     uneven = mottled(rng, rng.uniform(0.02, 0.1), size)
     geoms = scene.geoms(f"thing{index}/")
     text = object_text(thing, rng) if _PRINTED_ON & set(thing.class_words) and rng.random() < _TEXT else None
@@ -90,8 +89,3 @@ def object_text(thing: HouseholdObject, rng: np.random.Generator) -> Print:
     )
     ink = draw_colour(rng, thing.second_colour) / 255.0
     return text_print(wrapping, ink, rng, panel=thing.pattern in ("plain", "lid") and rng.random() < _PANEL)
-
-
-def _is_wooden(thing: HouseholdObject) -> bool:
-    """Whether its family comes in shades of brown only."""
-    return thing.family in FAMILIES and all(name.endswith("brown") for name in FAMILIES[thing.family].colours)

@@ -8,6 +8,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import ConvexHull
 
+from unihm.geometry.support import supports
+
 _FLAT = 1e-4  # 1 - cosine of the angle between triangles of one facet: 0.8 degrees
 _SIDE = 0.3  # sine of the largest slope of what counts as a side
 _MARGIN = 0.02  # by how much of the height the centre must be inside the facet: less falls over at a touch
@@ -42,7 +44,7 @@ def draw_rest(
         R = _downwards(normal / length)
         turned = vertices @ R.T
         height = float((R @ centre)[2] - turned[:, 2].min())
-        if _supported(turned[np.unique(hull.simplices[members])][:, :2], (R @ centre)[:2], _MARGIN * height):
+        if supports(turned[np.unique(hull.simplices[members])][:, :2], (R @ centre)[:2], _MARGIN * height):
             return R
     return None
 
@@ -75,9 +77,3 @@ def _centroid(vertices: Float[np.ndarray, "v 3"], hull: ConvexHull) -> Float[np.
     corners, inside = vertices[hull.simplices], vertices[hull.vertices].mean(axis=0)
     volume = np.abs(np.linalg.det(corners - inside))
     return ((corners.sum(axis=1) + inside) / 4 * volume[:, None]).sum(axis=0) / volume.sum()
-
-
-def _supported(polygon: Float[np.ndarray, "k 2"], point: Float[np.ndarray, " 2"], margin: float) -> bool:
-    """Whether a point is inside the convex hull of others by a margin, m."""
-    edges = ConvexHull(polygon, qhull_options="QJ").equations
-    return bool((edges[:, :2] @ point + edges[:, 2] < -margin).all())

@@ -18,7 +18,7 @@ class Style:
     fixture_share: float = 0.4
     """Share of scenes with a chest of drawers, a cabinet or a box with a lid."""
     lying_share: float = 0.3
-    """Share of the cans, bottles and packages that lie on a side."""
+    """Share of the cans, bottles, packages, blocks and cups that lie on a side; of flat boxes and blocks .3 more."""
     close_share: float = 0.45
     """Share of the objects that stand less than 2 cm from another."""
     reach: Range = (0.16, 0.34)

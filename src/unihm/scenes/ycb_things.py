@@ -19,6 +19,7 @@ class _Looks:
     """One of `appearance.COLOUR_NAMES`."""
     class_words: tuple[str, ...]
     """Nouns that fit other things, too."""
+    wooden: bool = False
 
 
 _LOOKS = {
@@ -37,7 +38,7 @@ _LOOKS = {
     "024_bowl": _Looks("red", ("dish",)),
     "025_mug": _Looks("red", ("cup",)),
     "035_power_drill": _Looks("orange", ("tool",)),
-    "036_wood_block": _Looks("light brown", ("block",)),
+    "036_wood_block": _Looks("light brown", ("block",), wooden=True),
     "037_scissors": _Looks("blue", ("tool",)),
     "040_large_marker": _Looks("black", ("pen",)),
     "052_extra_large_clamp": _Looks("black", ("tool",)),
@@ -63,5 +64,10 @@ def ycb_thing(models: str | Path, name: str, rng: np.random.Generator) -> Househ
     colours = {looks.colour.split()[-1], "small", "large", "flat", "round"}
     names = (words.name, *(one for one in words.synonyms if not colours & set(one.split()[:1])))
     return replace(
-        thing, names=names, held_out_names=words.held_out, class_words=looks.class_words, mass_kg=MASSES[name]
+        thing,
+        names=names,
+        held_out_names=words.held_out,
+        class_words=looks.class_words,
+        mass_kg=MASSES[name],
+        wooden=looks.wooden,
     )

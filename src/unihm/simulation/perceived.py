@@ -22,6 +22,7 @@ from unihm.geometry.point_cloud import farthest_point_indices
 from unihm.registry import unknown_name
 from unihm.simulation.closed_cloud import closed_cloud
 from unihm.simulation.constants import ASSUMED_DENSITY, DEPTH_NOISE
+from unihm.simulation.foot import foot
 from unihm.simulation.guessed_shape import SHAPES, DepthView, guess_shape, table_depth
 from unihm.simulation.mass_properties import of_surface
 from unihm.simulation.object_surface import repaired
@@ -185,11 +186,13 @@ def _perceived(
     middle = (vertices.min(axis=0) + vertices.max(axis=0)) / 2
     T = np.eye(4)
     T[:3, 3] = middle
-    volume = of_surface(vertices, faces).volume
+    properties = of_surface(vertices, faces)
+    standing = foot(parts, properties.centre_of_mass)
+    parts = parts if standing is None else (*parts, standing)
     points, normals = _sampled(vertices, faces, count, seed)
     solid = SolidObject(
         name="perceived",
-        mass=ASSUMED_DENSITY * volume,
+        mass=ASSUMED_DENSITY * properties.volume,
         vertices=vertices - middle,
         faces=faces,
         parts=tuple(part - middle for part in parts),

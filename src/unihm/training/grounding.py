@@ -19,7 +19,6 @@ from unihm.training.listening import Listening, ListeningTask, encode_once
 from unihm.training.loop import EpochEnd, LoopConfig, fit
 from unihm.training.presets import choose
 from unihm.training.unified import one_thread
-from unihm.training.view import LICENCE
 
 _VALIDATION = 20  # every so many-th image chooses the weights that are kept
 
@@ -173,7 +172,7 @@ def train_grounding(
     flags = {"--rgb-only": rgb_only, "--clip RN50": clip is not None, "--heightmap": heightmap}
     options = [flag for flag, given in flags.items() if given]
     card = {
-        "licence": LICENCE,
+        "licence": store.licence,
         "preset": name,
         "training": asdict(config),
         "seed": seed,

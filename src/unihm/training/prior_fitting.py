@@ -54,7 +54,6 @@ class LeftOut:
             recording: Number of the recording of each remembered motion.
         """
         self._prior = prior
-        self._recording = recording
         rows = [torch.nonzero(recording == i).flatten() for i in range(int(recording.max()) + 1)]
         self._rows = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
         # a without G: a - K^-1[:, G] (K^-1[G, G])^-1 a_G; what is subtracted is kept, small, instead of the whole.

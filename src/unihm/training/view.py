@@ -32,7 +32,6 @@ from unihm.training.view_data import ViewSet, gather_views
 from unihm.training.view_objective import best_overlaps, view_loss
 
 _log = logging.getLogger(__name__)
-LICENCE = "Apache-2.0 (trained on scenes that unihm draws itself)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +180,7 @@ def train_view(
     path = out / "view.safetensors"
     words = [f"--preset {name} --seed {seed}", *(["--rgb-only"] if config.network.rgb_only else [])]
     card = {
-        "licence": LICENCE,
+        "licence": store.licence,
         "preset": name,
         "training": asdict(config),
         "seed": seed,
