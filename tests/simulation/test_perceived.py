@@ -9,9 +9,10 @@ from scipy.spatial import ConvexHull, KDTree
 
 from unihm.geometry.camera import Camera
 from unihm.simulation.constants import ASSUMED_DENSITY
+from unihm.simulation.guessed_shape import DepthView, table_depth
 from unihm.simulation.mass_properties import convex_hull, of_surface
 from unihm.simulation.object_surface import is_closed
-from unihm.simulation.perceived import SHAPES, Perceived, perceive
+from unihm.simulation.perceived import SHAPES, Perceived, perceive, perceived_of_view
 from unihm.simulation.solid_object import SolidObject
 from unihm.simulation.surface_depth import surface_depth
 from unihm.simulation.tabletop import look_at, tabletop_camera
@@ -156,6 +157,29 @@ def test_real_objects_are_nearer_mirrored_than_seen(shared_data):
         told = perceive(thing, T, CAMERA)
         missing = [KDTree(points).query(truth)[0].mean() for points in (told.points, told.seen)]
         assert missing[0] < 0.6 * missing[1]
+
+
+def test_what_is_hidden_by_another_thing_is_not_seen_to_be_empty():
+    """Of a box only the upper half is seen over a wall before it: it still reaches down to the table."""
+    T_world_camera = CAMERA.T_world_camera
+    toward = T_world_camera[:2, 3] / np.linalg.norm(T_world_camera[:2, 3])
+    thing, wall = solid(box(0.07, 0.07, 0.16)), solid(box(0.01, 0.5, 0.12))
+    at = pose(0.05 * toward[0], 0.05 * toward[1], 0.06, yaw=np.arctan2(toward[1], toward[0]))
+    depth, hidden = (
+        surface_depth(one.vertices @ T[:3, :3].T + T[:3, 3], one.faces, CAMERA)[0]
+        for one, T in ((thing, pose(0, 0, 0.08)), (wall, at))
+    )
+    mask = (depth < hidden) & (depth < table_depth(CAMERA, 0.0))
+    assert 0.2 < mask.sum() / (depth < table_depth(CAMERA, 0.0)).sum() < 0.9
+
+    def volume(seen_depth: np.ndarray) -> float:
+        view = DepthView(depth=seen_depth, mask=mask, camera=CAMERA, table_height=0.0)
+        return perceived_of_view(view).object.volume / thing.volume
+
+    told = np.minimum(depth, hidden)
+    told[~np.isfinite(told)] = 0.0
+    assert volume(told) == pytest.approx(1.0, abs=0.15)
+    assert volume(np.where(mask, depth, 0.0)) < 0.8  # without the wall in the image what it hides would be the table
 
 
 def test_samples_are_lost_at_grazing_angles():

@@ -34,6 +34,7 @@ _SPACING = 0.004  # m, of the seen points when symmetry is looked for
 _SLACK = 0.008  # m in front of the seen surface at which a guess contradicts the image; four times the noise
 _CONTRADICTED = 0.35  # share of turned points in seen empty space above which the symmetry is given up
 _AS_GOOD = 0.01  # of that share is what noise makes
+_HIDES = 0.02  # m in front of the table from which on something stands there
 _OUTLINE = 2  # pixels by which the outline of the turned object may be off
 _TOP = 0.1  # share of the height that is the top
 _BEHIND = 0.012  # m that what is seen but breaks the symmetry (a mug's handle) is taken to be thick
@@ -45,7 +46,7 @@ class DepthView:
     """All that is known of an object: an image and where it was taken."""
 
     depth: Float[np.ndarray, "H W"]
-    """Noisy planar depth, m; 0 where the sample was lost."""
+    """Noisy planar depth, m, of the object and of what else is there; 0 where the sample was lost."""
     mask: Bool[np.ndarray, "H W"]
     """Pixels that show the object."""
     camera: Camera
@@ -99,8 +100,8 @@ def table_depth(camera: Camera, table_height: float) -> Float[np.ndarray, "H W"]
 def _seen(view: DepthView) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, "H W"], Float[np.ndarray, "H W"]]:
     """Smoothed points of the object in the world, and the depth of every pixel behind which nothing was seen.
 
-    The depth is the smoothed one on the object, its lost samples filled with the nearest; elsewhere the table's. The
-    second one takes the object to be `_OUTLINE` pixels wider: for the turned object, whose outline is not so exact.
+    The depth is the smoothed one on the object, its lost samples filled with the nearest; elsewhere that of what else
+    stands there, or the table's. The second one takes the object to be `_OUTLINE` pixels wider: for the turned object, whose outline is not so exact.
     """
     camera = view.camera
     assert camera.T_world_camera is not None
@@ -128,6 +129,9 @@ def _seen(view: DepthView) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, 
     smooth[tuple(pixels[good].T)] = points[good, 2]
     nearest = np.asarray(distance_transform_edt(smooth == 0, return_distances=False, return_indices=True))
     table = table_depth(camera, view.table_height)
+    # What stands in front hides as much as the object itself; what is seen of the table is nearer only by noise.
+    hides = ~view.mask & (view.depth > 0) & (view.depth < table - _HIDES)
+    table[hides] = view.depth[hides]
     around = np.asarray(binary_dilation(view.mask, iterations=_OUTLINE), dtype=bool)
     exact, wide = (np.where(mask, smooth[tuple(nearest)], table) for mask in (view.mask, around))
     return world[good], exact, wide
