@@ -130,7 +130,15 @@ def test_the_only_thing_that_looks_like_it_is_meant_by_its_bare_name(seeing, sce
     for words in (f"Lift the blue {noun}", f"Lift the {noun} on the left"):
         with pytest.raises(ValueError, match=rf"^No {re.escape(noun)} in view"):
             seeing._choose(seen, words, fits)
+    kinds = list(seen.found.kinds)
+    kinds[number - 1] = PART
+    part = replace(seen, found=replace(seen.found, kinds=tuple(kinds)))
+    looks[:] = ["red pot"] * len(fits)
     looks[number - 1] = f"red {noun}"
+    with pytest.raises(ValueError, match=rf"^No {re.escape(noun)} in view"):
+        seeing._choose(seen, f"Open the {noun}", fits)
+    assert seeing._choose(part, f"Open the {noun}", fits) == number - 1
+    looks[number] = f"red {noun}"
     with pytest.raises(ValueError, match=rf"^No {re.escape(noun)} in view"):
         seeing._choose(seen, f"Lift the {noun}", fits)
 

@@ -297,8 +297,9 @@ class Cliport:
         looks = self.names(seen)
         # "The lid", where one thing alone looks like a lid, is not "no lid in view", however unsure the network is.
         bare = thing.partition(" ")[2] == noun
-        if not close and noun and bare and [i for i, name in enumerate(looks) if name.endswith(f" {noun}")] == [best]:
-            return best
+        alike = [i for i, name in enumerate(looks) if name.endswith(f" {noun}")]
+        if not close and noun and bare and len(alike) == 1 and (alike == [best] or seen.found.kinds[alike[0]] == PART):
+            return alike[0]
         names = [f"{name} ({_place(seen.found.mask(i))})" for i, name in enumerate(looks)]
         if close:
             both = " and ".join(f"the {names[i]}" for i in sorted([best, *close]))
