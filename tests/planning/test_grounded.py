@@ -104,6 +104,18 @@ def test_the_object_is_no_obstacle_to_itself():
     assert len(obstacles(scene(Asked(task="grab"), BOX, OTHER))) >= len(OTHER)
 
 
+def test_what_hangs_straight_over_the_object_is_smear():
+    rng = np.random.default_rng(0)
+    over = np.column_stack([rng.uniform(0.19, 0.21, 60), rng.uniform(-0.01, 0.01, 60), rng.uniform(0.12, 0.3, 60)])
+    column = replace(cloud(over), completed_points_world=NOTHING)
+    perceived = scene(Asked(task="place", relation="left"), BOX)
+    perceived = replace(perceived, objects=(*perceived.objects, column))
+    assert len(obstacles(perceived)) == 0
+    Grounded().plan(perceived, "Move it 10 cm to the left")
+    beside = replace(column, points_world=over + [0.05, 0.0, 0.0])
+    assert len(obstacles(replace(perceived, objects=(perceived.objects[0], beside)))) > 10
+
+
 def test_at_the_speeds_of_genh2r_the_same_end_comes_later():
     perceived = scene(Asked(task="grab"), BOX)
     slow, fast = Grounded(GENH2R).plan(perceived, "Lift it"), Grounded().plan(perceived, "Lift it")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.spatial import KDTree
 
 from unihm.geometry.point_cloud import main_parts, voxel_indices
@@ -18,6 +18,7 @@ from unihm.schema.task import DIRECTIONS
 _ABOVE_TABLE = 0.012  # m; the table itself is no obstacle
 _AWAY = 0.03  # m from the object's own points, within which what belongs to no thing may be the object's smear
 _SMEAR = 0.01  # m, within which also what was taken for another thing may be
+_COLUMN = 0.006  # m beside a point of the object, within which other points are over it
 _CELL = 0.008  # m between points of the scene
 _SLACK = 0.003  # m by which perceived and completed things swell
 
@@ -116,7 +117,7 @@ def obstacles(perceived: PerceivedScene) -> Float[np.ndarray, "m 3"]:
     """What the object must not hit: the other things, and all else that is seen above the table, m.
 
     A depth camera smears outlines: points in the air beside and behind the object are no things. So what belongs to no
-    thing only counts where it is dense and well away from the object.
+    thing only counts where it is dense and well away from the object, and what hangs straight over the object does not.
     """
     own = np.concatenate([perceived.target_object.completed_points_world, perceived.target_object.points_world])
     tree = KDTree(own)
@@ -128,7 +129,17 @@ def obstacles(perceived: PerceivedScene) -> Float[np.ndarray, "m 3"]:
     seen = seen[voxel_indices(seen, _CELL)]
     dense = np.array([len(n) for n in KDTree(seen).query_ball_point(seen, 2.5 * _CELL)]) >= 4
     apart = np.asarray(tree.query(seen)[0]) > _AWAY
-    return np.concatenate([seen[dense & apart], *beside, *(o.completed_points_world for o in others)])
+    found = np.concatenate([seen[dense & apart], *beside])
+    found = found[~_over(perceived.target_object.completed_points_world, found)]
+    return np.concatenate([found, *(o.completed_points_world for o in others)])
+
+
+def _over(own: Float[np.ndarray, "n 3"], points: Float[np.ndarray, "m 3"]) -> Bool[np.ndarray, " m"]:
+    """Which points are straight over an object, or in it."""
+    if not len(points):
+        return np.zeros(0, dtype=bool)
+    under = KDTree(own[:, :2]).query_ball_point(points[:, :2], _COLUMN)
+    return np.array([bool(near) and own[near, 2].min() < z for near, z in zip(under, points[:, 2], strict=True)])
 
 
 def _cloud(thing: ObjectCloud) -> np.ndarray:
