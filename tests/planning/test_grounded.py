@@ -107,7 +107,7 @@ def test_the_object_is_no_obstacle_to_itself():
 def test_what_hangs_straight_over_the_object_is_smear():
     rng = np.random.default_rng(0)
     over = np.column_stack([rng.uniform(0.19, 0.21, 60), rng.uniform(-0.01, 0.01, 60), rng.uniform(0.12, 0.3, 60)])
-    column = replace(cloud(over), completed_points_world=NOTHING)
+    column = replace(cloud(over), completed_points_world=NOTHING, completed_normals_world=NOTHING)
     perceived = scene(Asked(task="place", relation="left"), BOX)
     perceived = replace(perceived, objects=(*perceived.objects, column))
     assert len(obstacles(perceived)) == 0
