@@ -112,7 +112,7 @@ def test_what_hangs_straight_over_the_object_is_smear():
     perceived = replace(perceived, objects=(*perceived.objects, column))
     assert len(obstacles(perceived)) == 0
     Grounded().plan(perceived, "Move it 10 cm to the left")
-    beside = replace(column, points_world=over + [0.05, 0.0, 0.0])
+    beside = replace(column, points_world=over + np.array([0.05, 0.0, 0.0]))
     assert len(obstacles(replace(perceived, objects=(perceived.objects[0], beside)))) > 10
 
 

@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from scripted_motions import BOX, FPS, box_grab
 from unihm.hands.description import describe_hand
 from unihm.simulation import candidates as module
-from unihm.simulation.candidates import WORLDS, Attempt, CandidateSigma, best_of, candidates, most_robust
+from unihm.simulation.candidates import WORLDS, Attempt, CandidateSigma, World, best_of, candidates, most_robust
 from unihm.simulation.perceived import Perceived, perceive
 from unihm.simulation.solid_object import SolidObject, object_of_mesh
 from unihm.simulation.tabletop import tabletop_camera
@@ -138,21 +138,31 @@ def test_a_grasp_whose_variations_hold_is_preferred():
     assert most_robust(attempts[:2], families=2) == 0  # no variation is known of either
 
 
-def test_every_world_is_asked_and_none_after_the_first_failed(monkeypatch, perceived):
+def test_every_world_is_asked_and_none_after_a_stage_failed(monkeypatch, perceived):
     told = []
+    given = perceived.object
 
-    def run(task, motion, *, object, friction, **options):
-        told.append((object.mass / perceived.object.mass, friction / 0.8))
-        return outcome(friction > 0.7), None
+    def run(task, motion, *, object, T_world_object, friction, **options):
+        size = float(np.ptp(object.vertices[:, 2]) / np.ptp(given.vertices[:, 2]))
+        shift = T_world_object[:2, 3] - perceived.T_world_object[:2, 3]
+        density = object.mass / given.mass / size**3
+        assert object.lowest(T_world_object) == pytest.approx(given.lowest(perceived.T_world_object))
+        told.append(World(mass=density, friction=friction / 0.8, shift=tuple(shift), size=size))
+        return outcome(rule[0](told[-1])), None
+
+    def numbers(worlds):
+        return [(one.mass, one.friction, *one.shift, one.size) for one in worlds]
 
     monkeypatch.setattr(module, "run", run)
+    rule = [lambda world: world.size < 1.05]
     _, attempts = best_of([box_grab()], perceived, "grab")
-    np.testing.assert_allclose(told[:3], WORLDS)
-    assert attempts[0].held == pytest.approx(2 / 3)
-    monkeypatch.setattr(module, "run", lambda *args, **options: (told.append(()) or outcome(False), None))
-    told.clear()
-    assert best_of([box_grab()] * 2, perceived, "grab")[1][1].held == 0
-    assert len(told) == 2
+    np.testing.assert_allclose(numbers(told), numbers(WORLDS), atol=1e-9)
+    assert attempts[0].held == pytest.approx(8 / 9)
+    for rule[0], count in ((lambda world: world.friction > 0.7, 3), (lambda world: False, 1)):
+        told.clear()
+        _, attempts = best_of([box_grab()], perceived, "grab")
+        assert len(told) == count
+        assert attempts[0].held == pytest.approx(max(count - 1, 0) / 9)
 
 
 def test_worlds_are_physics(perceived):
@@ -162,7 +172,7 @@ def test_worlds_are_physics(perceived):
         best_of([box_grab(squeeze=0.0005)], heavy, "grab", criterion="light", friction=mu)[1][0].held
         for mu in (0.05, 0.8)
     ]
-    assert held == pytest.approx([1 / 3, 1])
+    assert held == pytest.approx([1 / 9, 1])
 
 
 def test_nothing_of_the_true_object_reaches_the_choice(monkeypatch, true_box, perceived):
@@ -188,7 +198,8 @@ def test_nothing_of_the_true_object_reaches_the_choice(monkeypatch, true_box, pe
     monkeypatch.setattr(base, "build_world", watched)
     motion = box_grab()
     first = best_of([motion], perceived, "grab", criterion="light")[1][0]
-    assert all(object.vertices is perceived.object.vertices for object, _ in built)
+    for k, (object, _) in enumerate(built):
+        np.testing.assert_allclose(object.vertices, WORLDS[k].size * perceived.object.vertices)
     np.testing.assert_array_equal(built[0][1], perceived.T_world_object)
 
     # Another cloud, and a path of another frame of the same body, 30 cm off: the same movement of what is perceived.
@@ -225,9 +236,9 @@ def test_motions_are_made_as_they_are_wanted_until_one_holds_in_every_world(perc
     best, attempts = best_of(motions(), perceived, "grab", criterion="light", enough=1)
     assert len(made) == 4
     assert best == 1
-    assert [round(3 * one.held) for one in attempts] == [0, 3, 1, 1]
+    assert [round(9 * one.held) for one in attempts] == [0, 9, 1, 1]
     _, all_of_them = best_of(made, perceived, "grab", criterion="light")
-    assert [round(3 * one.held) for one in all_of_them] == [0, 3, 3, 3]
+    assert [round(9 * one.held) for one in all_of_them] == [0, 9, 9, 9]
 
 
 def test_what_was_left_behind_is_not_simulated_to_the_end(perceived):

@@ -140,5 +140,6 @@ def test_the_reason_of_a_choice():
     )
     assert why(1, [attempt(0.4), attempt(1.0, 1 / 3)]) == "Of 2 it alone succeeded on the perceived object."
     assert why(1, [attempt(1.0, 1 / 3), attempt(1.0, 2 / 3), attempt(0.2)]) == (
-        "2 of 3 succeeded on the perceived object; of the assumed masses and frictions, this one held with 2 of 3."
+        "2 of 3 succeeded on the perceived object; this one held in 67 % of the worlds that were assumed "
+        "(other masses, frictions, places and sizes)."
     )

@@ -11,7 +11,7 @@ import numpy as np
 from unihm.hands.description import HandDescription
 from unihm.schema.motion import HandMotion
 from unihm.schema.scene import PerceivedScene, Scene
-from unihm.simulation.candidates import WORLDS, Attempt, best_of
+from unihm.simulation.candidates import Attempt, best_of
 from unihm.simulation.guessed_shape import DepthView
 from unihm.simulation.perceived import Perceived, perceived_of_cloud, perceived_of_view
 from unihm.simulation.perceived_part import PerceivedPart, perceived_part
@@ -123,8 +123,8 @@ def why(best: int, attempts: Sequence[Attempt]) -> str:
     if good == 1 and chosen.outcome.success:
         return f"Of {count} it alone succeeded on the perceived object."
     return (
-        f"{good} of {count} succeeded on the perceived object; of the assumed masses and frictions, this one held with "
-        f"{round(chosen.held * len(WORLDS))} of {len(WORLDS)}."
+        f"{good} of {count} succeeded on the perceived object; this one held in {100 * chosen.held:.0f} % of the "
+        "worlds that were assumed (other masses, frictions, places and sizes)."
     )
 
 

@@ -101,7 +101,8 @@ def _seen(view: DepthView) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, 
     """Smoothed points of the object in the world, and the depth of every pixel behind which nothing was seen.
 
     The depth is the smoothed one on the object, its lost samples filled with the nearest; elsewhere that of what else
-    stands there, or the table's. The second one takes the object to be `_OUTLINE` pixels wider: for the turned object, whose outline is not so exact.
+    stands there, or the table's. The second one takes the object to be `_OUTLINE` pixels wider: for the turned object,
+    whose outline is not so exact.
     """
     camera = view.camera
     assert camera.T_world_camera is not None
