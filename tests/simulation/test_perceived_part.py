@@ -24,8 +24,10 @@ CASES = {
 """Task -> the fixture, and where its joint shall end."""
 
 
-def seen(fixture: Fixture) -> PerceivedPart:
-    """From points on the front of its panel and on its handle, which lies where the joint is now."""
+def seen(fixture: Fixture, strays: int = 0) -> PerceivedPart:
+    """From points on the front of its panel and on its handle, which lies where the joint is now; and some beyond the
+    hinge, and on walls beside it.
+    """
     rng = np.random.default_rng(0)
     joint, T = joint_of(fixture), fixture.T_world_handle
     bar = handle_surface(fixture, 400, rng)[0] @ T[:3, :3].T + T[:3, 3]
@@ -36,6 +38,13 @@ def seen(fixture: Fixture) -> PerceivedPart:
     grid = rng.uniform(corners[0], corners[1], (600, 3))
     out = np.abs(np.array(design.outward)).argmax()
     grid[:, out] = corners[1, out]
+    beyond, walls = grid[:strays].copy(), grid[:strays].copy()
+    across = int(np.argmax(np.abs(np.cross(np.array(design.axis), np.array(design.outward)))))
+    hinge = design.anchor[across]
+    beyond[:, across] = hinge + np.sign(hinge - shut[across, 3]) * rng.uniform(0.0, 0.2, strays)
+    walls[:, out] -= rng.uniform(0.03, 0.1, strays)
+    walls[:, across] += 0.1
+    grid = np.concatenate([grid, beyond, walls])
     front = (grid - shut[:3, 3]) @ shut[:3, :3] @ T[:3, :3].T + T[:3, 3]
     return perceived_part(joint, T, front, bar)
 
@@ -53,6 +62,14 @@ def test_it_moves_as_what_it_was_seen_of(task):
     assert part.handle_radius == pytest.approx(fixture.handle_radius, abs=1e-3)
     assert part.handle_length == pytest.approx(fixture.handle_length, abs=0.02)
     assert part.design.mass == pytest.approx(fixture.design.mass)
+
+
+@pytest.mark.parametrize("task", ["open", "close"])
+def test_a_panel_ends_at_its_hinge_and_in_its_plane(task):
+    fixture, _ = CASES[task]
+    clean, strays = seen(fixture).panel, seen(fixture, strays=60).panel
+    np.testing.assert_allclose(strays.low, clean.low, atol=0.012)
+    np.testing.assert_allclose(strays.high, clean.high, atol=0.012)
 
 
 @pytest.mark.parametrize("task", CASES)

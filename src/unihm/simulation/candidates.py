@@ -54,7 +54,7 @@ WORLDS = (
 
 Full bottles weigh twice the assumed density, and 0.8 becomes the lowest friction that is judged.
 """
-_STAGES = (1, 3, len(WORLDS))  # a motion goes on to the next ones where it succeeds in all up to here
+_STAGES = (1, 3, 5, 7, len(WORLDS))  # a motion goes on to the next ones where it succeeds in all up to here
 _ROUND = 4  # motions that are tried between two looks whether that is enough
 
 
@@ -148,7 +148,7 @@ def best_of(
         table_height: m; by default the perceived object's lowest point, of parts 0.
         hand: The motions' hand; by default the one that they name.
         enough: Motions are tried four at a time, and those that succeed in the other worlds as well, until so many have
-            held in all of them; None tries all. Who slips with twice the mass or less friction is not tried in more.
+            held in all of them; None tries all. Who fails in one of two is not tried in the next two.
         workers: Threads (a step of MuJoCo leaves the interpreter to others); the result does not depend on it.
         progress: Told how many are done, whenever one is.
 

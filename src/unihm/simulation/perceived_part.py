@@ -32,6 +32,7 @@ _DEPTH = 0.15  # m, of the block behind a panel that swings
 _ENDS = (1.0, 99.0)  # percentiles; flying pixels lie beyond
 _BAR = (0.004, 0.012)  # m, radius
 _OFF = (0.015, 0.08)  # m from the panel to the middle of the bar
+_FLAT = 0.02  # m from the panel's plane; walls beside it and what lies on it are farther off
 _LEAST = 0.02  # m, half the height and width of a panel of which little is seen
 _UPRIGHT = 0.7  # of a hinge's axis, which then is a door's
 
@@ -122,8 +123,8 @@ def perceived_part(
     front = (panel_world - T_world_handle[:3, 3]) @ T_world_handle[:3, :3]
     off = float(np.clip(-np.median(front[:, 0]), *_OFF))
     T_world_fixture[:3, 3] -= off * T_world_fixture[:3, 0]
-    low, high = np.percentile(front[:, 1:], _ENDS, axis=0)
-    low, high = np.minimum(low, -_LEAST), np.maximum(high, _LEAST)
+    flat = front[np.abs(front[:, 0] + off) < _FLAT]
+    low, high = np.percentile((flat if len(flat) else front)[:, 1:], _ENDS, axis=0)
     along = np.percentile(bar[:, 1], _ENDS)
     thick = float(np.clip(np.ptp(np.percentile(bar[:, 2], _ENDS)) / 2, *_BAR))
     T = np.linalg.inv(T_world_fixture)
@@ -132,6 +133,11 @@ def perceived_part(
     if joint.kind == "hinge" and abs(joint.axis_world[2]) > _UPRIGHT:
         kind = PerceivedDoor
     anchor = T[:3, :3] @ joint.origin_world + T[:3, 3]
+    if joint.kind == "hinge":  # a panel ends where it hangs
+        side = 1 if abs(axis[1]) > abs(axis[2]) else 0
+        end = anchor[1 + side]
+        low[side], high[side] = (low[side], min(high[side], end)) if end > 0 else (max(low[side], end), high[side])
+    low, high = np.minimum(low, -_LEAST), np.maximum(high, _LEAST)
     return kind(
         T_world_fixture=T_world_fixture,
         position0=float(np.clip(joint.position, 0.0, joint.upper)),
