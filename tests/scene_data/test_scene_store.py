@@ -66,7 +66,7 @@ def test_finished_parts_are_kept(made_scenes, tmp_path):
 
 
 def test_scenes_that_are_made_otherwise_are_refused(made_scenes):
-    with pytest.raises(ValueError, match=r"another seed \(was 5, is 6\)"):
+    with pytest.raises(ValueError, match=rf"another seed \(was {MAKING.seed}, is 6\)"):
         synthesize(made_scenes, 3, replace(MAKING, seed=6), workers=1)
 
 
