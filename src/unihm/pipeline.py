@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 WAYS, _IN_TURN = 4, (2, 3, 0, 1)
 """Candidates are the motions that together stand for all likely ones, so many, in this order."""
 _SURE = 5.7
-"""Log-odds of the refinement below which one more likely way is refined, and the better of the two is taken: of motions
-above it 66 % succeeded, of those below 6 30 % (docs/lab_notes.md)."""
+"""Log-odds of the refinement below which one more likely way is refined, and the better of the two is taken: as many
+motions lie below it as below 7.0 of the weights of the grasps' score before (docs/lab_notes.md)."""
 _log = logging.getLogger(__name__)
 OPPOSING = -0.5
 """Two contact normals oppose when their cosine lies below this (120 degrees apart or more)."""

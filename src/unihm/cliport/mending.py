@@ -6,12 +6,12 @@ neighbour are one thing where what both show together is whole, more surely than
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
-from jaxtyping import Bool
 from scipy.ndimage import binary_dilation
 
 from unihm.cliport.instances import PART, Instances
@@ -49,17 +49,24 @@ def mended(network: PlannerNetwork, picture: Picture, found: Instances, encoded:
         encoded: Their crops.
     """
     whole = network.describe(encoded).whole.tolist()
+
+    @cache
+    def wide(number: int) -> np.ndarray:
+        """An instance and what is about it; a dilation of the whole image is dear."""
+        return np.asarray(binary_dilation(found.mask(number), iterations=_REACH), dtype=bool)
+
     has_handle = [found.handle(i).any() for i in range(len(found))]
     pieces = [i for i in range(len(found)) if whole[i] < _PIECE]
     pairs = [
         (i, j)
         for i in pieces
-        for j in _neighbours(picture, found, i)
+        for j in _neighbours(picture, found, wide, i)
         if not (has_handle[i] and found.kinds[j] == PART)  # the next door
     ]
     if not pairs:
         return Mended(found=found, encoded=encoded, held_by={})
-    union = _whole(network, picture, np.stack([found.mask(i) | found.mask(j) for i, j in pairs]))
+    both = picture.crop(np.stack([found.mask(i) | found.mask(j) for i, j in pairs]))
+    union = network.describe(network.encode_crops(both)).whole.tolist()
     into = list(range(len(found)))
     for i in sorted(pieces, key=lambda piece: whole[piece]):
         gain = 0.0 if whole[i] < _CLEARLY else _GAIN
@@ -81,7 +88,7 @@ def mended(network: PlannerNetwork, picture: Picture, found: Instances, encoded:
     row = {i: len(found) + k for k, i in enumerate(changed)}
     if changed:
         crops = picture.crop(np.stack([joined.mask(i) for i in changed]))
-        encoded = encoded.followed_by(network.encode(torch.from_numpy(crops.images), torch.from_numpy(crops.measures)))
+        encoded = encoded.followed_by(network.encode_crops(crops))
     return Mended(
         found=joined.only(kept),
         encoded=encoded.take(torch.tensor([row.get(i, i) for i in kept])),
@@ -89,29 +96,20 @@ def mended(network: PlannerNetwork, picture: Picture, found: Instances, encoded:
     )
 
 
-def _neighbours(picture: Picture, found: Instances, number: int) -> list[int]:
+def _neighbours(picture: Picture, found: Instances, wide: Callable[[int], np.ndarray], number: int) -> list[int]:
     """Instances that touch one in the image and in space."""
-    mask = found.mask(number)
-    around = binary_dilation(mask, iterations=_REACH) & ~mask & picture.valid
+    around = wide(number) & ~found.mask(number) & picture.valid
     count = np.bincount(found.labels[around & (found.labels >= 0)], minlength=len(found))
-    return [int(j) for j in np.flatnonzero(count >= _TOUCHING) if _gap(picture, found, number, int(j)) < _GAP]
+    touching = [int(j) for j in np.flatnonzero(count >= _TOUCHING)]
+    return [j for j in touching if _gap(picture, found, wide, number, j) < _GAP]
 
 
-def _gap(picture: Picture, found: Instances, a: int, b: int) -> float:
+def _gap(picture: Picture, found: Instances, wide: Callable[[int], np.ndarray], a: int, b: int) -> float:
     """Least distance of two instances where they touch in the image, m."""
-    border = []
-    for one, other in ((a, b), (b, a)):
-        near = np.asarray(binary_dilation(found.mask(other), iterations=_REACH), dtype=bool)
-        border.append(picture.points_world[found.mask(one) & picture.valid & near])
+    border = [picture.points_world[found.mask(one) & picture.valid & wide(other)] for one, other in ((a, b), (b, a))]
     if not all(map(len, border)):
         return np.inf
     return float(np.linalg.norm(border[0][:, None] - border[1][None], axis=-1).min())
-
-
-def _whole(network: PlannerNetwork, picture: Picture, masks: Bool[np.ndarray, "P H W"]) -> list[float]:
-    crops = picture.crop(masks)
-    encoded = network.encode(torch.from_numpy(crops.images), torch.from_numpy(crops.measures))
-    return network.describe(encoded).whole.tolist()
 
 
 def _root(into: list[int], number: int) -> int:

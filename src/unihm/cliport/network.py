@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from unihm.cliport.clip_resnet import ClipEncoder, ClipResNet, load_clip
-from unihm.cliport.crops import CHANNELS, MEASURES, PICTURE_CHANNELS, PICTURE_MEASURES
+from unihm.cliport.crops import CHANNELS, MEASURES, PICTURE_CHANNELS, PICTURE_MEASURES, Crops
 from unihm.cliport.grounding import LIKENESS, Described, Descriptions, Grounded, Grounder, sentence_vector
 from unihm.cliport.streams import Encoder, FullResolution, Pyramid, SemanticDecoder, SpatialStream, pooled
 from unihm.schema.task import TASKS
@@ -180,6 +180,10 @@ class PlannerNetwork(nn.Module):
             semantic=semantic,
             spatial=spatial,
         )
+
+    def encode_crops(self, crops: Crops) -> Encoded:
+        """Crops as they are cut out; see `encode`."""
+        return self.encode(torch.from_numpy(crops.images), torch.from_numpy(crops.measures))
 
     def describe(self, encoded: Encoded) -> Described:
         """What each crop shows: one whole thing or not, of which kind, and its name as a vector."""

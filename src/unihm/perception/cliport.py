@@ -169,7 +169,7 @@ class Cliport:
         # From above, what stands under another thing is not seen.
         seen = [i for i in range(len(found)) if (masks[i] & looked_at.valid).any()]
         found, crops = found.only(seen), looked_at.crop(masks[seen])
-        encoded = self.network.encode(torch.from_numpy(crops.images), torch.from_numpy(crops.measures))
+        encoded = self.network.encode_crops(crops)
         held_by: Mapping[int, int] = {}
         if looked_at.above is None:  # seen from above, what touches in the picture does not touch in the masks
             whole = mended(self.network, looked_at, found, encoded)

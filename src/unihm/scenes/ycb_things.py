@@ -20,6 +20,7 @@ class _Looks:
     class_words: tuple[str, ...]
     """Nouns that fit other things, too."""
     wooden: bool = False
+    """Whether a grain shows on it."""
 
 
 _LOOKS = {
