@@ -251,6 +251,17 @@ def test_the_far_half_of_a_shut_lid_need_not_be_seen_as_its():
     )
 
 
+@pytest.mark.parametrize("right", [False, True])
+def test_the_wall_in_the_plane_of_a_door_that_is_seen_from_inside_is_not_the_door(right: bool):
+    door = Door(position0=np.radians(90), hinge_on_right=right)
+    view = seen(door, -0.3 if right else 0.3, 0.9, 0.9, np.random.default_rng(0))
+    T = door.T_world_handle
+    wall = np.abs((view.body - T[:3, 3]) @ T[:3, 0] + 0.03) < 0.03
+    found = errors(replace(view, panel=np.concatenate([view.panel, view.body[wall]]), body=view.body[~wall]))
+    assert found["position"] < 2
+    assert found["hinge"] < 15
+
+
 @pytest.mark.parametrize("azimuth", [-0.6, 0.3])
 def test_a_knob_does_not_say_how_a_hinge_lies_but_the_box_does(azimuth: float):
     lid = Lid(knob=True, handle_length=0.03, handle_distance=0.03)

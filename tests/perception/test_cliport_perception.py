@@ -17,7 +17,7 @@ from unihm.cliport.grounding import Grounded
 from unihm.cliport.instances import PART, THING, Instances
 from unihm.cliport.mending import Mended
 from unihm.perception.base import PERCEPTIONS
-from unihm.perception.cliport import Cliport, _able, _bar, _noun
+from unihm.perception.cliport import Cliport, _able, _bar, _kinds_said, _noun
 from unihm.scene_data import read_scenes
 from unihm.schema.task import TASKS
 from unihm.training.grounding import train_grounding
@@ -189,6 +189,15 @@ def test_what_shall_be_opened_or_shut_is_the_part_that_moves_in_it(task):
     assert fits.tolist() == pytest.approx(expected, abs=0.01)
     beside = replace(found, labels=np.where(labels == 0, -1, labels))
     assert _able(beside, grounded)[1] == -5.0
+    # "Pull the lid" speaks of no thing either, whatever the verb.
+    assert _able(found, grounded, part_said=True).tolist() == pytest.approx([-1.0, 2.0, -2.0], abs=0.01)
+
+
+def test_which_moving_parts_words_name():
+    assert _kinds_said("the grey drawer of the cabinet") == ["drawer"]
+    assert _kinds_said("the box lid") == ["lid"]
+    assert not _kinds_said("the mug next to the drawer")
+    assert not _kinds_said("the solid block in the drawer")
 
 
 @torch.inference_mode()

@@ -9,9 +9,11 @@ from unihm.cliport.color_names import COLORS
 from unihm.perception.target import Appearance, fitting
 
 
-def thing(color: str, size: tuple[float, float, float], right: float = 0.0, away: float = 0.5) -> Appearance:
+def thing(
+    color: str, size: tuple[float, float, float], right: float = 0.0, away: float = 0.5, up: float = 0.05
+) -> Appearance:
     shares = dict.fromkeys(COLORS, 0.0) | {color: 1.0}
-    return Appearance(color_shares=shares, size=np.array(size), right=right, away=away)
+    return Appearance(color_shares=shares, size=np.array(size), right=right, away=away, up=up)
 
 
 TABLE = (
@@ -40,6 +42,23 @@ MUGS = (0, 1)
 )
 def test_words_are_about_the_thing_and_compare_what_the_noun_may_mean(words, expected):
     assert fitting(words, TABLE, MUGS)[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("Open the upper drawer all the way.", [2]),
+        ("Pull the bottom drawer out.", [0]),
+        ("Slide out the middle drawer", [1]),
+        ("Open the grey lower drawer", [0]),
+        ("Lower the drawer", [0, 1, 2]),
+        ("Grasp the drawer by the top edge", [0, 1, 2]),
+        ("Open the left drawer", [0, 1, 2]),  # they are one above the other
+    ],
+)
+def test_drawers_above_each_other(words, expected):
+    chest = [thing("grey", (0.3, 0.02, 0.1), 0.002 * row, up=0.05 + 0.1 * row) for row in range(3)]
+    assert fitting(words, chest, (0, 1, 2))[0] == expected
 
 
 def test_without_a_guess_at_the_noun_all_are_compared():

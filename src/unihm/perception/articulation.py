@@ -19,6 +19,8 @@ front, 320 x 240 pixels with the noise of depth cameras, wherever the handle is 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Float
 from scipy.spatial import ConvexHull, QhullError
@@ -40,6 +42,9 @@ _FRONT = 0.016  # m beyond shut and open in which the front is looked for
 _FLUSH = 0.004  # m; a drawer that stands off less is shut
 _BEYOND = np.radians(10)  # by how much noise may take a hinge over its end
 _FLAT = np.radians(15)  # tilt below which the bar says more of a lid's hinge than the slope
+_AJAR = np.radians(20)  # a door whose inside is seen is open by more
+_SQUARE = np.radians(45)  # angle between a door and a front, from which on it stands off it
+_MOSTLY = 90  # % of a body that its front bounds; strays, and rims of an open door, are before it
 _LONG = 2.0  # ratio between the spreads along and across a bar; knobs are about round
 _PLANE_ERROR, _BOX_ERROR = 0.002, 0.006  # m; of a fitted plane, and of where a body ends
 Line = tuple[Float[np.ndarray, " 3"], float, float]  # a plane that a hinge lies in: normal, offset and error, m
@@ -109,34 +114,70 @@ def _densest(values: np.ndarray) -> float:
 
 def _door(panel: Panel, body: np.ndarray, normals: np.ndarray) -> tuple[Joint, np.ndarray]:
     normal = panel.plane.normal
-    across = np.cross(_UP, normal)
-    low, high = ends(panel.face, _UP, across)
-    middle = float(panel.middle @ across)
-    on_high = high - middle > middle - low
-    axis = _UP if on_high else -_UP  # turning about it takes the handle off the body
-    toward = -across if on_high else across  # from the hinge to the handle
-    lines: list[Line] = [
-        (normal, panel.plane.offset, _PLANE_ERROR),
-        (across, high if on_high else low, panel.edge_error),
-    ]
-    hinge = _meeting(lines, axis, panel.middle)
-    position = 0.0
+    best = _hung(panel, panel.face)
+    position, found = 0.0, -1.0
     if len(body):
         # The four faces of the box; of those that the door may have come from, the one that it would cover.
-        turns = axis[2] * (np.arctan2(normal[1], normal[0]) - _box_angle(body, normals) - np.arange(4) * np.pi / 2)
-        turns = (turns + np.pi / 4) % (2 * np.pi) - np.pi / 4
-        shut = [Rotation.from_rotvec(-turn * axis).as_matrix() for turn in turns]
-        fits = [_lies_behind(body - hinge, R @ normal, R @ toward) for R in shut]
-        best = int(np.argmax(np.where(turns < SWING + _BEYOND, fits, -1.0)))
-        position = float(np.clip(turns[best], 0.0, SWING))
-        front, aside = shut[best] @ normal, -(shut[best] @ toward)
-        lines += [
+        for angle in _box_angle(body, normals) + np.arange(4) * np.pi / 2:
+            front = np.array([np.cos(angle), np.sin(angle), 0.0])
+            hung = _hung(panel, _before(panel, body, front))
+            turn = hung.axis[2] * (np.arctan2(normal[1], normal[0]) - angle)
+            turn = (turn + np.pi / 4) % (2 * np.pi) - np.pi / 4
+            if turn > SWING + _BEYOND or (panel.inside and turn < _AJAR):
+                continue
+            toward = Rotation.from_rotvec(-turn * hung.axis).apply(hung.toward)
+            fits = _lies_behind(body - hung.hinge, front, toward)
+            if fits > found:
+                found, best, position = fits, hung, float(np.clip(turn, 0.0, SWING))
+    hinge = best.hinge
+    if found >= 0.0:
+        shut = Rotation.from_rotvec(-position * best.axis)
+        front, aside = shut.apply(normal), -shut.apply(best.toward)
+        lines = [
+            *best.lines,
             (aside, ends(body, front, aside, _SPARE)[1], _BOX_ERROR),
             (front, ends(body, aside, front, _SPARE)[1] + BOARD, _BOX_ERROR),
         ]
-        hinge = _meeting(lines, axis, hinge)
-    joint = Joint(kind="hinge", axis_world=axis, origin_world=hinge, position=position, upper=SWING)
+        hinge = _meeting(lines, best.axis, hinge)
+    joint = Joint(kind="hinge", axis_world=best.axis, origin_world=hinge, position=position, upper=SWING)
     return joint, panel.handle_frame(_UP)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Hung:
+    """A door with its hinge at the vertical edge of its face farther from the handle."""
+
+    axis: np.ndarray  # turning about it takes the handle off the body
+    toward: np.ndarray  # from the hinge to the handle
+    lines: list[Line]  # the panel's
+    hinge: np.ndarray
+
+
+def _hung(panel: Panel, face: np.ndarray) -> _Hung:
+    across = np.cross(_UP, panel.plane.normal)
+    low, high = ends(face, _UP, across)
+    middle = float(panel.middle @ across)
+    on_high = high - middle > middle - low
+    lines: list[Line] = [
+        (panel.plane.normal, panel.plane.offset, _PLANE_ERROR),
+        (across, high if on_high else low, panel.edge_error),
+    ]
+    axis = _UP if on_high else -_UP
+    return _Hung(
+        axis=axis, toward=-across if on_high else across, lines=lines, hinge=_meeting(lines, axis, panel.middle)
+    )
+
+
+def _before(panel: Panel, body: np.ndarray, front: np.ndarray) -> np.ndarray:
+    """The face of a door less what lies behind a front of its body, if the door stands square to it and is open.
+
+    Who sees the inside of such a door sees that of the wall in its plane, too.
+    """
+    if not panel.inside or abs(panel.plane.normal @ front) > np.cos(_SQUARE):
+        return panel.face
+    edge = float(np.percentile(body @ front, _MOSTLY))
+    before = panel.face[panel.face @ front > edge - BOARD]
+    return before if len(before) > _MIN_BODY else panel.face
 
 
 def _lid(panel: Panel, body: np.ndarray, normals: np.ndarray) -> tuple[Joint, np.ndarray]:

@@ -40,7 +40,7 @@ from unihm.perception.plain_words import about, check_wish, plainly, ruled_out
 from unihm.perception.prompts import at_box, at_pixel, check_request
 from unihm.perception.segmentation import lies_on, table_region
 from unihm.perception.tabletop import OTHER_POINTS, TARGET_POINTS, object_cloud, world
-from unihm.perception.target import Appearance, describe, fitting
+from unihm.perception.target import Appearance, about_the_object, describe, fitting
 from unihm.schema.asked import Asked
 from unihm.schema.scene import ObjectCloud, PerceivedScene, Scene
 from unihm.schema.task import BY_REFERENCE, GOES, TASKS
@@ -51,6 +51,7 @@ _CANNOT = 3.0  # taken from those of things that shall be opened or shut and hav
 _RING = 4  # pixels about a part, in which the thing shows that it is in
 _ELSEWHERE = 2.0  # taken from those of what is not on the table
 _EDGE = 0.05  # m about the seen part of the table, that things at its edge reach over
+_PART_EDGE = 0.2  # m; an open drawer or door of a chest near the edge stands out beyond it
 _ON, _PART_ON = 0.5, 0.1  # share of a thing that is over its table; an open door or drawer may stand out far beyond
 _LIKELY = 3.0  # below the largest logit; what words like "taller" compare
 _CERTAIN = 2.0  # logit from which the words fit a thing
@@ -108,9 +109,12 @@ class Seen:
             region = table_region(self.points_world, valid)
         except ValueError:
             return np.zeros(len(self.found), dtype=bool)  # nobody can tell
-        places = [self.points_world[self.found.mask(i) & valid][:, :2] for i in range(len(self.found))]
-        on = np.array([lies_on(region, place, _EDGE).mean() for place in places])
-        return on < [_PART_ON if kind == PART else _ON for kind in self.found.kinds]
+        away = []
+        for i, kind in enumerate(self.found.kinds):
+            edge, least = (_PART_EDGE, _PART_ON) if kind == PART else (_EDGE, _ON)
+            place = self.points_world[self.found.mask(i) & valid][:, :2]
+            away.append(lies_on(region, place, edge).mean() < least)
+        return np.array(away, dtype=bool)
 
 
 class Cliport:
@@ -229,7 +233,7 @@ class Cliport:
         elif box is not None:
             target = at_box(box, seen.found.labels)
         else:
-            fits = _able(seen.found, grounded)
+            fits = _able(seen.found, grounded, bool(_kinds_said(about(plain))))
             target = self._choose(seen, instruction, self.judged(seen, plain, fits))
         return target, self._asked(grounded, target, seen.found.kinds[target], ruled_out(plain))
 
@@ -359,7 +363,7 @@ class Cliport:
     def _kind(self, seen: Seen, target: int, instruction: str) -> str:
         """Which kind of part it is: as the words call it, else as it looks; an open lid looks like a door."""
         plain = plainly(instruction, self.card["nouns"])
-        said = [kind for kind in MOVING if re.search(rf"\b{kind}s?\b", about(plain) or plain.lower())]
+        said = _kinds_said(about(plain) or plain)
         if len(said) == 1:
             return said[0]
         kinds = self.network.describe(seen.encoded).kind[target]
@@ -386,14 +390,25 @@ class Cliport:
         return cloud, replace(asked, task=task, joint=joint, T_world_handle=T_world_handle, panel_world=board)
 
 
-def _able(found: Instances, grounded: Grounded) -> torch.Tensor:
-    """The logits of what is meant, and what the verb says of it: only parts that move can be opened and shut.
+def _kinds_said(words: str) -> list[str]:
+    """Which kinds of moving parts the words name, less those that they only place it by: "the mug by the drawer"."""
+    thing = about_the_object(words)
+    return [kind for kind in MOVING if re.search(rf"\b{kind}s?\b", thing)]
+
+
+def _able(found: Instances, grounded: Grounded, part_said: bool = False) -> torch.Tensor:
+    """The logits of what is meant, and what the words say of it: only parts that move can be opened and shut.
 
     Who speaks of opening a box means the part that moves in it.
+
+    Args:
+        found: Things and parts.
+        grounded: What the network says.
+        part_said: Whether the words name a drawer, a door or a lid; then no thing is meant.
     """
     fits = grounded.target[0].clone()
     tasks = dict(zip(TASKS, grounded.task[0].softmax(dim=0).tolist(), strict=True))
-    opens = tasks["open"] + tasks["close"]
+    opens = 1.0 if part_said else tasks["open"] + tasks["close"]
     if opens < 0.5:
         return fits
     for i, kind in enumerate(found.kinds):

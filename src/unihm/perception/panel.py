@@ -52,6 +52,8 @@ class Panel:
     """Points of the handle's bar, m."""
     middle: Float[np.ndarray, " 3"]
     """Of the bar, m."""
+    inside: bool
+    """Whether it is seen from the side that it covers, the handle beyond an edge."""
     edge_error: float
     """How well an edge of the face is seen, standard deviation, m: a grazing view has few pixels."""
 
@@ -107,7 +109,7 @@ def find_panel(
         raise ValueError(f"{hidden}: the {kind} is seen edge on.")
     # What lies in the same plane beyond a gap is another thing.
     face = face[main_parts(face, max(_GAP, 2 * _PIXEL / sharp))]
-    if facing < 0:  # its inside is seen, and the handle beyond an edge
+    if facing < 0:
         plane = Plane(plane.normal, plane.offset + BOARD)
     height = plane.distance(handle_world)
     before = _off_panel(height)
@@ -115,7 +117,7 @@ def find_panel(
         raise ValueError(f"{hidden}: {before.sum()} of its points stand off the {kind}, {MIN_HANDLE} are needed.")
     bar = handle_world[before & (np.abs(height - np.percentile(height[before], 80)) < _BAR)]
     middle = _middle(bar, direction(bar, plane.normal), camera_position)
-    return Panel(plane=plane, face=face, bar=bar, middle=middle, edge_error=_PIXEL / sharp)
+    return Panel(plane=plane, face=face, bar=bar, middle=middle, inside=facing < 0, edge_error=_PIXEL / sharp)
 
 
 def grown(panel: Panel, points: Float[np.ndarray, "k 3"]) -> Panel:

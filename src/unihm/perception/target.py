@@ -37,6 +37,8 @@ class Appearance:
     """Position of its middle to the right as the camera sees it, m."""
     away: float
     """Position of its middle away from the camera, m."""
+    up: float = 0.0
+    """Height of its middle above the table, m."""
 
     @property
     def color(self) -> str:
@@ -65,6 +67,7 @@ def describe(
         size=np.array([*lengths, points_world[:, 2].max()]),
         right=float(middle @ right),
         away=float(middle @ away),
+        up=float(points_world[:, 2].min() + points_world[:, 2].max()) / 2,
     )
 
 
@@ -100,7 +103,7 @@ def fitting(
         likely: Those that the noun may mean: "the taller mug" compares mugs. None, or a noun like "thing", compares
             all.
     """
-    text = _about_the_object(instruction)
+    text = about_the_object(instruction)
     left = list(range(len(things)))
     used: list[str] = []
     for word in dict.fromkeys(_COLOR_WORDS[w] for w in text.split() if w in _COLOR_WORDS):
@@ -115,12 +118,14 @@ def fitting(
             compared = _extreme(compared, [value(things[i]) for i in compared], ratio=name not in _PLACES)
     if len(compared) > 1 and re.search(r"\b(middle|centre|center|central)\b", text):
         used.append("middle")
-        middle = np.median([things[i].right for i in compared])
-        compared = _extreme(compared, [-abs(things[i].right - middle) for i in compared], ratio=False)
+        # Drawers stand above each other.
+        ways = [np.array([value(things[i]) for i in compared]) for value in (lambda a: a.right, lambda a: a.up)]
+        at = max(ways, key=np.ptp)
+        compared = _extreme(compared, (-abs(at - np.median(at))).tolist(), ratio=False)
     return compared if len(used) > colors else left, used
 
 
-def _about_the_object(instruction: str) -> str:
+def about_the_object(instruction: str) -> str:
     """The instruction in small letters, less the words that say how or where to move."""
     text = re.sub(r"[^a-z' ]+", " ", instruction.lower())
     text = re.sub(r"\bfrom (?:the )?(?:left|right|front|near|far|back|top|above|behind)(?: side)?\b", " ", text)
@@ -141,9 +146,11 @@ def _extreme(indices: list[int], values: list[float], ratio: bool) -> list[int]:
     return [i for i, value in zip(indices, values, strict=True) if value > top - margin]
 
 
-_PLACES = ("left", "right", "front", "back")
+_PLACES = ("left", "right", "front", "back", "upper", "lower")
 # "The left one", "leftmost" and "on the left" choose a thing; "to the left" and "left" alone are directions.
 _SIDE = r"\bthe (?:\w+ )?{0}(?! (?:hand|of|side of))\b(?<!to the {0})|\b{0}most\b|\bon (?:the|my|your) {0}\b"
+# "Lower the mug" and "by the top edge" choose nothing.
+_ROW = r"\bthe (?:\w+ )?(?:{0}) (?!of\b|edge\b|rim\b|side\b|end\b|half\b|part\b|and\b)\w+"
 _RELATIVE: tuple[tuple[str, str, Callable[[Appearance], float]], ...] = (
     (r"\b(big|bigger|biggest|large|larger|largest)\b", "big", lambda a: float(np.log(a.size).sum())),
     (
@@ -160,6 +167,8 @@ _RELATIVE: tuple[tuple[str, str, Callable[[Appearance], float]], ...] = (
     (_SIDE.format("right"), "right", lambda a: a.right),
     (r"\b(nearest|closest|frontmost)\b|\b(in|at) (the )?front\b|\bthe front (?!of)\w+", "front", lambda a: -a.away),
     (r"\b(farthest|furthest|rearmost)\b|\b(in|at) the back\b|\bthe (back|rear) (?!of)\w+", "back", lambda a: a.away),
+    (r"\buppermost\b|\btopmost\b|" + _ROW.format("upper|top"), "upper", lambda a: a.up),
+    (r"\blowermost\b|\bbottommost\b|" + _ROW.format("lower|bottom"), "lower", lambda a: -a.up),
 )
 
 

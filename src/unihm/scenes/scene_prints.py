@@ -14,7 +14,7 @@ from unihm.scenes.scene_model import Printed, SceneModel
 from unihm.scenes.styles import Style
 from unihm.scenes.surface_print import Print, Wrapping, floor_print, mottled, table_print, text_print
 
-_TEXT, _PANEL = 0.75, 0.45  # shares: of packages with letters on them, of plain ones among these with a panel
+_PANEL = 0.45  # share of plain packages with letters on which these are on a panel
 _PRINTED_ON = {"can", "bottle", "jar", "box", "package", "carton", "container", "book", "sweet"}  # class words
 _ROUND = 0.06  # relative difference of the two lengths across the axis up to which print goes around
 
@@ -34,7 +34,7 @@ def scene_prints(
         table: Its table.
         placed: The free objects that are seen, by their index in the model.
         furniture: What else stands there.
-        style: Which tables there are.
+        style: Which tables there are, and how many packages have letters.
         rng: Draws them.
     """
     kind = str(rng.choice(style.tables))
@@ -44,7 +44,7 @@ def scene_prints(
         Printed(geoms=scene.geoms("behind"), T_world_print=np.eye(4), print=mottled(rng, 0.15, (0.1, 0.1, 0.1))),
     ]
     for index, one in placed.items():
-        prints += _object_prints(scene, index, one, rng)
+        prints += _object_prints(scene, index, one, style, rng)
     if furniture:
         prints.append(
             Printed(
@@ -56,13 +56,16 @@ def scene_prints(
     return prints
 
 
-def _object_prints(scene: SceneModel, index: int, placed: Placed, rng: np.random.Generator) -> Iterator[Printed]:
+def _object_prints(
+    scene: SceneModel, index: int, placed: Placed, style: Style, rng: np.random.Generator
+) -> Iterator[Printed]:
     """Letters on packages, grain on wood, and a little unevenness on everything."""
     thing = placed.object
     size = (0.06, 0.003, 0.003) if thing.wooden else (0.012, 0.012, 0.012)
     uneven = mottled(rng, rng.uniform(0.02, 0.1), size)
     geoms = scene.geoms(f"thing{index}/")
-    text = object_text(thing, rng) if _PRINTED_ON & set(thing.class_words) and rng.random() < _TEXT else None
+    lettered = _PRINTED_ON & set(thing.class_words) and rng.random() < style.lettered_share
+    text = object_text(thing, rng) if lettered else None
     if text is None:
         yield Printed(geoms=geoms, T_world_print=placed.T_world_object, print=uneven)
         return

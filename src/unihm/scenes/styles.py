@@ -19,6 +19,8 @@ class Style:
     """Share of scenes with a chest of drawers, a cabinet or a box with a lid."""
     lying_share: float = 0.3
     """Share of the cans, bottles, packages, blocks and cups that lie on a side; of flat boxes and blocks .3 more."""
+    lettered_share: float = 0.75
+    """Share of the packages with letters on them."""
     close_share: float = 0.45
     """Share of the objects that stand less than 2 cm from another."""
     reach: Range = (0.16, 0.34)
@@ -59,6 +61,7 @@ class Style:
 STYLES: dict[str, Style] = {
     "standard": Style(),
     "apart": Style(close_share=0.0),
+    "plain": Style(lying_share=0.45, lettered_share=0.4),
     "shifted": Style(
         distance=(0.7, 1.6),
         elevation_deg=(62.0, 82.0),
@@ -73,5 +76,6 @@ STYLES: dict[str, Style] = {
         tables=("wood", "plain"),
     ),
 }
-"""Name -> what it is: ``standard`` is trained on; in ``apart`` there is room for a hand, 2 cm at least; ``shifted`` is
-another workplace: a wide camera high above the table, one warm dim lamp at its side, and a noisier sensor."""
+"""Name -> what it is: ``standard`` is trained on; in ``apart`` there is room for a hand, 2 cm at least; in ``plain``
+more packages lie and fewer have letters, as those whose print nobody knows; ``shifted`` is another workplace: a wide
+camera high above the table, one warm dim lamp at its side, and a noisier sensor."""
