@@ -19,6 +19,7 @@ import torch
 from unihm.cliport import instances as voting
 from unihm.cliport.view_network import OFFSET_CELLS
 from unihm.perception.cliport import Cliport
+from unihm.perception.plain_words import plainly
 from unihm.scene_data.store import read_scenes
 from unihm.training.view_data import example_input
 from unihm.training.view_objective import best_overlaps
@@ -66,9 +67,8 @@ def logits(seeing: Cliport, folder: Path) -> list[tuple[np.ndarray, np.ndarray, 
             own[i] = k if hit[k + 1] / union > _MATCH else -1
         for asking in example.askings:
             if set(asking.targets) <= set(own.tolist()):
-                words, real = seeing.reader([asking.instruction])
-                grounded = seeing.network.ground(seen.encoded, torch.arange(len(seen.found))[None], words, real)
-                fits = seeing.judged(seen, asking.instruction, grounded.target[0])
+                plain = plainly(asking.instruction, seeing.card["nouns"])
+                fits = seeing.fits(seen, plain, seeing.grounded(seen, plain))
                 rows.append((fits.numpy(), np.isin(own, asking.targets), asking.refers_by))
     return rows
 

@@ -56,7 +56,7 @@ _ON, _PART_ON = 0.5, 0.1  # share of a thing that is over its table; an open doo
 _LIKELY = 3.0  # below the largest logit; what words like "taller" compare
 _CERTAIN = 2.0  # logit from which the words fit a thing
 _CLEARLY = 0.75  # by how much the best must exceed the next where both fit
-_UNLIKELY = -2.0  # logit of the best below which nothing fits
+_UNLIKELY = -3.0  # logit of the best below which nothing fits
 _BODY = 0.35  # m about a handle, within which the body of its fixture lies
 _ABOVE_TABLE = 0.01  # m
 _BAR_STEP, _BAR_RADIUS = 0.003, (0.004, 0.012)  # m
@@ -227,14 +227,13 @@ class Cliport:
         """Which of the things and what shall be done with it, before anybody looks at its shape; see `understand`."""
         check_wish(instruction)
         plain = plainly(instruction, self.card["nouns"])
-        grounded = self._grounded(seen, plain)
+        grounded = self.grounded(seen, plain)
         if point is not None:
             target = at_pixel(point, seen.found.labels, seen.points_world, seen.scene)
         elif box is not None:
             target = at_box(box, seen.found.labels)
         else:
-            fits = _able(seen.found, grounded, bool(_kinds_said(about(plain))))
-            target = self._choose(seen, instruction, self.judged(seen, plain, fits))
+            target = self._choose(seen, instruction, self.fits(seen, plain, grounded))
         return target, self._asked(grounded, target, seen.found.kinds[target], ruled_out(plain))
 
     def cut(
@@ -260,6 +259,10 @@ class Cliport:
         best = (self.network.describe(seen.encoded).name @ vectors.mT).argmax(dim=1).tolist()
         return [f"{_color(seen.scene, seen.found.mask(i))} {nouns[noun]}" for i, noun in enumerate(best)]
 
+    def fits(self, seen: Seen, plain: str, grounded: Grounded) -> torch.Tensor:
+        """Logit of each thing that it is meant: the network's, and what plain words say beside it."""
+        return self.judged(seen, plain, _able(seen.found, grounded, bool(_kinds_said(about(plain)))))
+
     def judged(self, seen: Seen, instruction: str, fits: torch.Tensor) -> torch.Tensor:
         """The network's logits, less for what is elsewhere and what plain words for colour, size and place rule out.
 
@@ -273,7 +276,7 @@ class Cliport:
         adjusted[[i for i in range(len(fits)) if used and kept and i not in kept]] -= _RULED_OUT
         return adjusted
 
-    def _grounded(self, seen: Seen, plain: str) -> Grounded:
+    def grounded(self, seen: Seen, plain: str) -> Grounded:
         """What plain words mean in an image.
 
         Which thing is meant does not depend on what else is said of it: the words for it are also read within the
