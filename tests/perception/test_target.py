@@ -38,6 +38,11 @@ MUGS = (0, 1)
         ("Slide the mug a bit toward the right", [0, 1, 2, 3]),
         ("Lift the green one on the left", [1]),
         ("Take the farthest object into the box", [3]),
+        ("Lift the farther green thing", [3]),
+        ("Bring the red mug closer to me", [0]),
+        ("Lift the thing farthest to the left", [0]),
+        ("Lift the thing farthest to the right and put it at the back of the table", [3]),
+        ("Lift the nearer object", [0, 1, 2]),  # as near as each other
     ],
 )
 def test_words_are_about_the_thing_and_compare_what_the_noun_may_mean(words, expected):

@@ -9,6 +9,7 @@ What moves is a panel with a bar as its handle:
 - a *lid* turns about its horizontal edge farther from the handle, and is open by its tilt.
 
 Which face of the body a door covers follows from where the body lies: behind it, and on the handle's side of the hinge.
+A door that shows its inside is open, and where it stands square to the front, the wall in its plane is not the door.
 The hinge also lies at an edge of the body's box, which counts the more, the less of the panel's own edge is seen. A
 drawer or a door of whose body nothing is seen is taken for shut.
 
@@ -114,8 +115,7 @@ def _densest(values: np.ndarray) -> float:
 
 def _door(panel: Panel, body: np.ndarray, normals: np.ndarray) -> tuple[Joint, np.ndarray]:
     normal = panel.plane.normal
-    best = _hung(panel, panel.face)
-    position, found = 0.0, -1.0
+    best, turned, found = _hung(panel, panel.face), 0.0, -1.0
     if len(body):
         # The four faces of the box; of those that the door may have come from, the one that it would cover.
         for angle in _box_angle(body, normals) + np.arange(4) * np.pi / 2:
@@ -128,10 +128,10 @@ def _door(panel: Panel, body: np.ndarray, normals: np.ndarray) -> tuple[Joint, n
             toward = Rotation.from_rotvec(-turn * hung.axis).apply(hung.toward)
             fits = _lies_behind(body - hung.hinge, front, toward)
             if fits > found:
-                found, best, position = fits, hung, float(np.clip(turn, 0.0, SWING))
+                found, best, turned = fits, hung, float(turn)
     hinge = best.hinge
     if found >= 0.0:
-        shut = Rotation.from_rotvec(-position * best.axis)
+        shut = Rotation.from_rotvec(-turned * best.axis)
         front, aside = shut.apply(normal), -shut.apply(best.toward)
         lines = [
             *best.lines,
@@ -139,6 +139,7 @@ def _door(panel: Panel, body: np.ndarray, normals: np.ndarray) -> tuple[Joint, n
             (front, ends(body, aside, front, _SPARE)[1] + BOARD, _BOX_ERROR),
         ]
         hinge = _meeting(lines, best.axis, hinge)
+    position = float(np.clip(turned, 0.0, SWING))
     joint = Joint(kind="hinge", axis_world=best.axis, origin_world=hinge, position=position, upper=SWING)
     return joint, panel.handle_frame(_UP)
 

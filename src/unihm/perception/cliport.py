@@ -271,7 +271,8 @@ class Cliport:
         adjusted = fits - _ELSEWHERE * torch.from_numpy(seen.elsewhere).to(fits)
         here = [i for i in range(len(fits)) if not seen.elsewhere[i]]
         likely = [k for k, i in enumerate(here) if adjusted[i] > adjusted.max() - _LIKELY]
-        left, used = fitting(instruction, [seen.looks[i] for i in here], likely)
+        # Of "push in the drawer on the left" alone "in the drawer" would be a place.
+        left, used = fitting(about(instruction) or instruction, [seen.looks[i] for i in here], likely)
         kept = {here[k] for k in left}
         adjusted[[i for i in range(len(fits)) if used and kept and i not in kept]] -= _RULED_OUT
         return adjusted

@@ -148,7 +148,12 @@ def _extreme(indices: list[int], values: list[float], ratio: bool) -> list[int]:
 
 _PLACES = ("left", "right", "front", "back", "upper", "lower")
 # "The left one", "leftmost" and "on the left" choose a thing; "to the left" and "left" alone are directions.
-_SIDE = r"\bthe (?:\w+ )?{0}(?! (?:hand|of|side of))\b(?<!to the {0})|\b{0}most\b|\bon (?:the|my|your) {0}\b"
+_SIDE = (
+    r"\bthe (?:\w+ )?{0}(?! (?:hand|of|side of))\b(?<!to the {0})|\b{0}most\b|\bon (?:the|my|your) {0}\b|"
+    r"\b(?:farthest|furthest) (?:to|on) (?:the|my|your) {0}\b"
+)
+# "The nearer mug", but not "the mug nearer to me".
+_MORE = r"\bthe (?:\w+ )?(?:{0}) (?!(?:to|towards?|by|away|from|off|back|up|down|and|please|in|out|than)\b)\w+"
 # "Lower the mug" and "by the top edge" choose nothing.
 _ROW = r"\bthe (?:\w+ )?(?:{0}) (?!of\b|edge\b|rim\b|side\b|end\b|half\b|part\b|and\b)\w+"
 _RELATIVE: tuple[tuple[str, str, Callable[[Appearance], float]], ...] = (
@@ -165,8 +170,18 @@ _RELATIVE: tuple[tuple[str, str, Callable[[Appearance], float]], ...] = (
     (r"\b(narrow|narrower|narrowest|thin|thinner|thinnest|slim)\b", "thin", lambda a: -float(np.log(a.size[1]))),
     (_SIDE.format("left"), "left", lambda a: -a.right),
     (_SIDE.format("right"), "right", lambda a: a.right),
-    (r"\b(nearest|closest|frontmost)\b|\b(in|at) (the )?front\b|\bthe front (?!of)\w+", "front", lambda a: -a.away),
-    (r"\b(farthest|furthest|rearmost)\b|\b(in|at) the back\b|\bthe (back|rear) (?!of)\w+", "back", lambda a: a.away),
+    (
+        r"\b(nearest|closest|frontmost)\b|\b(in|at) (the )?front\b|\bthe front (?!of)\w+|"
+        + _MORE.format("nearer|closer"),
+        "front",
+        lambda a: -a.away,
+    ),
+    (
+        r"\b(farthest|furthest|rearmost)\b(?! (?:to|on) (?:the|my|your) (?:left|right)\b)|\b(in|at) the back\b|"
+        r"\bthe (back|rear) (?!of)\w+|" + _MORE.format("farther|further"),
+        "back",
+        lambda a: a.away,
+    ),
     (r"\buppermost\b|\btopmost\b|" + _ROW.format("upper|top"), "upper", lambda a: a.up),
     (r"\blowermost\b|\bbottommost\b|" + _ROW.format("lower|bottom"), "lower", lambda a: -a.up),
 )
