@@ -97,11 +97,11 @@ def test_some_are_close_and_some_lie():
     assert 0.1 < lying / total < 0.5
 
 
-def lying_share(family: str) -> float:
+def lying_share(family: str, style: str = "standard") -> float:
     """Of 60 things alone on a table."""
     rng = np.random.default_rng(1)
     table = TableTop(T_world_table=np.eye(4), half=(0.6, 0.6))
-    placed = [lay_out([draw_object(rng, family)], table, STYLES["standard"], rng)[0] for _ in range(60)]
+    placed = [lay_out([draw_object(rng, family)], table, STYLES[style], rng)[0] for _ in range(60)]
     return float(np.mean([one.lying for one in placed]))
 
 
@@ -111,3 +111,4 @@ def test_flat_boxes_and_blocks_lie_more_often_and_what_must_stand_never_does():
     assert 0.1 < lying_share("water bottle") < 0.5
     assert 0 < lying_share("mug") < 0.5
     assert lying_share("light bulb") == 0
+    assert lying_share("cake mix box", "plain") > lying_share("cake mix box")

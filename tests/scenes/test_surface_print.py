@@ -7,7 +7,8 @@ import pytest
 
 from unihm.scenes.household import draw_object
 from unihm.scenes.outer_surface import outer_surface
-from unihm.scenes.scene_prints import object_text
+from unihm.scenes.scene_prints import has_letters, object_text
+from unihm.scenes.styles import STYLES
 from unihm.scenes.surface_print import TABLES, Noise, Wrapping, floor_print, mottled, table_print, text_print
 
 PACKAGES = ("food can", "cereal box", "pill bottle", "juice box", "chocolate bar", "shampoo bottle", "book", "tea box")
@@ -34,6 +35,14 @@ def test_letters_and_panels_leave_two_thirds_of_the_surface(family: str):
         assert (own == GREY).all()  # what was given stays as it was
         marked.append(share)
     assert max(marked) > 0.02
+
+
+@pytest.mark.parametrize(("style", "share"), [("standard", 0.75), ("plain", 0.4)])
+def test_a_style_says_how_many_packages_have_letters(style: str, share: float):
+    rng = np.random.default_rng(0)
+    box, mug = draw_object(rng, "cereal box"), draw_object(rng, "mug")
+    assert np.mean([has_letters(box, STYLES[style], rng) for _ in range(400)]) == pytest.approx(share, abs=0.08)
+    assert not any(has_letters(mug, STYLES[style], rng) for _ in range(50))
 
 
 def test_letters_cover_far_less_than_a_panel():

@@ -64,8 +64,7 @@ def _object_prints(
     size = (0.06, 0.003, 0.003) if thing.wooden else (0.012, 0.012, 0.012)
     uneven = mottled(rng, rng.uniform(0.02, 0.1), size)
     geoms = scene.geoms(f"thing{index}/")
-    lettered = _PRINTED_ON & set(thing.class_words) and rng.random() < style.lettered_share
-    text = object_text(thing, rng) if lettered else None
+    text = object_text(thing, rng) if has_letters(thing, style, rng) else None
     if text is None:
         yield Printed(geoms=geoms, T_world_print=placed.T_world_object, print=uneven)
         return
@@ -77,6 +76,11 @@ def _object_prints(
         print=lambda points, own: uneven(points, text(points, own)),
     )
     yield Printed(geoms=geoms[~main], T_world_print=placed.T_world_object, print=uneven)
+
+
+def has_letters(thing: HouseholdObject, style: Style, rng: np.random.Generator) -> bool:
+    """Whether letters are on a thing: on packages, as often as the style says."""
+    return bool(_PRINTED_ON & set(thing.class_words)) and bool(rng.random() < style.lettered_share)
 
 
 def object_text(thing: HouseholdObject, rng: np.random.Generator) -> Print:
