@@ -170,6 +170,19 @@ def test_an_open_door_may_stand_out_over_the_edge_of_the_table(seeing, scenes):
     assert not replace(seen, points_world=points, found=replace(seen.found, kinds=kinds)).elsewhere[number]
 
 
+def test_flying_pixels_behind_a_thing_do_not_make_it_long_nor_put_it_behind_others(seeing, scenes):
+    example = scenes[0]
+    seen = seeing.see(example.scene)
+    number = free_thing(example)
+    smeared = seen.points_world.copy()
+    v, u = np.nonzero(seen.found.mask(number))
+    behind = np.linspace(0.1, 1.5, len(v[::50]))[:, None] * seen.T_world_camera[:3, 2]
+    smeared[v[::50], u[::50]] += behind
+    clean, again = (replace(seen, points_world=points).looks[number] for points in (seen.points_world, smeared))
+    np.testing.assert_allclose(again.size, clean.size, atol=0.02)
+    assert again.away == pytest.approx(clean.away, abs=0.02)
+
+
 @pytest.mark.parametrize("task", ["open", "close", "grab"])
 def test_what_shall_be_opened_or_shut_is_the_part_that_moves_in_it(task):
     labels = np.full((60, 90), -1)

@@ -104,6 +104,9 @@ def test_what_is_plain_is_not_made_plainer():
         ("Bang the orange lid shut.", "the orange lid"),
         ("Throw open the door of the cabinet", "the door of the cabinet"),
         ("Ease the door on the left open", "the door on the left"),
+        ("Give the black one at the back a thrust", "the black one at the back"),
+        ("Lift the red and dark blue ball and turn it", "the red and dark blue ball"),
+        ("Lift the mug one inch", "the mug"),
     ],
 )
 def test_the_words_for_the_thing_are_found(said, thing):

@@ -12,6 +12,7 @@ from scipy.spatial import KDTree
 import unihm
 from unihm.perception.base import PERCEPTIONS
 from unihm.perception.scene_files import load_scene
+from unihm.perception.segmentation import lies_on, table_region
 from unihm.perception.table import find_table
 from unihm.schema.scene import Scene
 from unihm.simulation.tabletop import DEMO, look_at, render, tabletop_camera
@@ -224,3 +225,13 @@ def test_real_objects_by_pixel(real_scenes, perception, shared_data, name, point
         edges = np.ptp(np.percentile(xy @ axes, (1, 99), axis=0), axis=0)
         found = np.sort([*edges, thing.completed_points_world[:, 2].max()])
         assert np.abs(found - np.sort(sides)).max() < 0.025, (what, found)
+
+
+@pytest.mark.parametrize(("hidden", "one_table"), [(0.05, True), (0.2, False)])
+def test_what_a_row_of_things_hides_does_not_end_the_table(hidden: float, one_table: bool):
+    x, y = np.meshgrid(np.arange(-0.5, 0.5, 0.004), np.arange(-0.4, 0.4, 0.004))
+    points = np.stack([x, y, np.zeros_like(x)], axis=-1)
+    # The smaller part is behind the row.
+    region = table_region(points, (y < 0.1) | (y > 0.1 + hidden))
+    assert lies_on(region, np.array([[0.0, -0.2]]), 0.0).all()
+    assert bool(lies_on(region, np.array([[0.0, 0.35]]), 0.0)[0]) == one_table

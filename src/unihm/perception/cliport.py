@@ -32,7 +32,7 @@ from unihm.cliport.network import Encoded, load_planner
 from unihm.cliport.picture import picture
 from unihm.cliport.view_network import load_view_network
 from unihm.generation.text_encoder import TextEncoder, load_text_encoder
-from unihm.geometry.point_cloud import voxel_indices
+from unihm.geometry.point_cloud import main_parts, voxel_indices
 from unihm.perception.articulation import find_joint
 from unihm.perception.completing import COMPLETION
 from unihm.perception.handles import handle_pixels
@@ -48,6 +48,7 @@ from unihm.schema.task import BY_REFERENCE, GOES, TASKS
 PLANNER, VIEW = "planner.safetensors", "view.safetensors"
 _RULED_OUT = 1.5  # taken from the logits of things that plain words do not fit
 _CANNOT = 3.0  # taken from those of things that shall be opened or shut and have no joint
+_THIN = 0.004  # m between points that measures are taken of
 _RING = 4  # pixels about a part, in which the thing shows that it is in
 _ELSEWHERE = 2.0  # taken from those of what is not on the table
 _EDGE = 0.05  # m about the seen part of the table, that things at its edge reach over
@@ -99,7 +100,7 @@ class Seen:
         """Colour, size and place of each, once for all words."""
         valid = self.scene.depth > 0
         masks = [self.found.mask(i) & valid for i in range(len(self.found))]
-        return [describe(self.points_world[m], self.scene.color[m], self.T_world_camera) for m in masks]
+        return [describe(_solid(self.points_world[m]), self.scene.color[m], self.T_world_camera) for m in masks]
 
     @cached_property
     def elsewhere(self) -> Bool[np.ndarray, " n"]:
@@ -422,6 +423,12 @@ def _able(found: Instances, grounded: Grounded, part_said: bool = False) -> torc
             if found.kinds[body] != PART and (around == body).sum() > 0.5 * len(around):
                 fits[i] = torch.maximum(fits[i], fits[body])
     return fits - opens * _CANNOT * torch.tensor([kind != PART for kind in found.kinds])
+
+
+def _solid(points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "k 3"]:
+    """Some of the points, less flying pixels, which would make a thing long and put it behind all others."""
+    thin = points[voxel_indices(points, _THIN)]
+    return thin[main_parts(thin)]
 
 
 def _seen(seen: Seen, mask: Bool[np.ndarray, "H W"]) -> ObjectCloud:

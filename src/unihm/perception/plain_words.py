@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from unihm.cliport.color_names import COLORS
 from unihm.perception.plain_verbs import FORMS, KNOWN, MOVES, STAYS, VERBS
 
 _A = r"(?= (?:the|a|an|my|your|our|this|that|its) (?!(?:table|handle|grip|rim|neck|edge|sides?|top|bottom)\b))"
@@ -217,11 +218,14 @@ _SUBJECT = re.compile(
     re.IGNORECASE,
 )
 _HOW_FAR = (
-    r"[,.;:?!]|(?<= )(?:and|then|up|down|out|off|open|shut|closed|in(?= *(?:$|[.,!?]|\d|by))|by|to \w+ degrees|"
+    r"[,.;:?!]|(?<= )(?:"
+    rf"and(?! (?:light |dark )?(?:{'|'.join(COLORS)})\b)|"
+    r"then|up|down|out|off|open|shut|closed|in(?= *(?:$|[.,!?]|\d|by))|by|to \w+ degrees|"
     r"to the (?:left|right)\b(?! of)|towards?\b|"
     r"halfway|all the way|completely|fully|high|slightly|far(?= )|\d|"
     r"an? (?:little|bit|lot|long|push|pull|poke|thrust|jerk|half|quarter|crack|hundred|few)|"
-    r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|twenty|thirty|forty|fifty|sixty|"
+    r"one(?= (?:inch|foot|hundred|and|half|meter|metre|\w+meter|\w+metre|cm|mm))|"
+    r"(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|twenty|thirty|forty|fifty|sixty|"
     r"ninety|half)\b)"
 )
 _PLACES = (

@@ -23,6 +23,7 @@ _MAX_HEIGHT = 0.5  # m; taller things are no things on a table
 _BEYOND = 0.3  # m about the seen part of the table; things that lean or stand at its edge reach over it
 _EDGE = 0.01  # m; the outline of the table is seen no better
 _CELL = 0.01  # m; of the map of the table
+_HIDDEN = 0.08  # m; widest gap in what is seen of one table
 _VOXEL = 0.004  # m; two to five pixels at 0.5 to 1 m
 _PATCH = 0.014  # m; smaller than what a hand can grasp, larger than the noise
 _REACH = 2.5 * _VOXEL  # m between voxels that touch; bridges the dark outline a depth camera draws around edges
@@ -48,9 +49,11 @@ def table_region(points_world: Float[np.ndarray, "H W 3"], valid: Bool[np.ndarra
     seen = np.zeros(np.ptp(cells, axis=0) + 1, dtype=bool)
     seen[tuple((cells - corner).T)] = True
     # What stands behind the table crosses its height in a line of cells, which the opening removes; other furniture
-    # of the same height is a component of its own.
+    # of the same height is a component of its own. What things hide between them is no gap.
+    seen = np.asarray(binary_opening(seen, np.ones((3, 3))), dtype=bool)
     pieces = np.zeros(seen.shape, dtype=np.int64)
-    label(binary_opening(seen, np.ones((3, 3))), output=pieces)
+    label(distance_transform_edt(~seen) <= _HIDDEN / 2 / _CELL, output=pieces)
+    pieces[~seen] = 0
     size = np.bincount(pieces.ravel())
     size[0] = 0
     main = (np.argwhere(pieces == np.argmax(size)) + corner + 0.5) * _CELL
