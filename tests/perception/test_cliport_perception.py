@@ -203,12 +203,13 @@ def test_what_shall_be_opened_or_shut_is_the_part_that_moves_in_it(task):
     beside = replace(found, labels=np.where(labels == 0, -1, labels))
     assert _able(beside, grounded)[1] == -5.0
     # "Pull the lid" speaks of no thing either, whatever the verb.
-    assert _able(found, grounded, part_said=True).tolist() == pytest.approx([-1.0, 2.0, -2.0], abs=0.01)
+    assert _able(found, grounded, part_said=True).tolist() == pytest.approx([-10.0, 2.0, -11.0], abs=0.01)
 
 
 def test_which_moving_parts_words_name():
     assert _kinds_said("the grey drawer of the cabinet") == ["drawer"]
     assert _kinds_said("the box lid") == ["lid"]
+    assert _kinds_said("the compartment on the right") == ["drawer"]
     assert not _kinds_said("the mug next to the drawer")
     assert not _kinds_said("the solid block in the drawer")
 

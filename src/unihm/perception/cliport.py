@@ -49,6 +49,7 @@ PLANNER, VIEW = "planner.safetensors", "view.safetensors"
 _RULED_OUT = 1.5  # taken from the logits of things that plain words do not fit
 _CANNOT = 3.0  # taken from those of things that shall be opened or shut and have no joint
 _THIN = 0.004  # m between points that measures are taken of
+_NEVER = 4.0  # times that, where a drawer, door or lid is named
 _RING = 4  # pixels about a part, in which the thing shows that it is in
 _ELSEWHERE = 2.0  # taken from those of what is not on the table
 _EDGE = 0.05  # m about the seen part of the table, that things at its edge reach over
@@ -68,6 +69,7 @@ _WISH = {"open": "Open", "close": "Close"}
 """The plainest verb of tasks whose things can hardly be picked up."""
 MOVING: tuple[Literal["drawer", "door", "lid"], ...] = ("drawer", "door", "lid")
 """Kinds of moving parts."""
+_CALLED = {"drawer": "drawer|compartment"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -398,7 +400,7 @@ class Cliport:
 def _kinds_said(words: str) -> list[str]:
     """Which kinds of moving parts the words name, less those that they only place it by: "the mug by the drawer"."""
     thing = about_the_object(words)
-    return [kind for kind in MOVING if re.search(rf"\b{kind}s?\b", thing)]
+    return [kind for kind in MOVING if re.search(rf"\b(?:{_CALLED.get(kind, kind)})s?\b", thing)]
 
 
 def _able(found: Instances, grounded: Grounded, part_said: bool = False) -> torch.Tensor:
@@ -413,7 +415,7 @@ def _able(found: Instances, grounded: Grounded, part_said: bool = False) -> torc
     """
     fits = grounded.target[0].clone()
     tasks = dict(zip(TASKS, grounded.task[0].softmax(dim=0).tolist(), strict=True))
-    opens = 1.0 if part_said else tasks["open"] + tasks["close"]
+    opens = _NEVER if part_said else tasks["open"] + tasks["close"]
     if opens < 0.5:
         return fits
     for i, kind in enumerate(found.kinds):
