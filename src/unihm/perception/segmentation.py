@@ -52,7 +52,7 @@ def table_region(points_world: Float[np.ndarray, "H W 3"], valid: Bool[np.ndarra
     # of the same height is a component of its own. What things hide between them is no gap.
     seen = np.asarray(binary_opening(seen, np.ones((3, 3))), dtype=bool)
     pieces = np.zeros(seen.shape, dtype=np.int64)
-    label(distance_transform_edt(~seen) <= _HIDDEN / 2 / _CELL, output=pieces)
+    label(np.asarray(distance_transform_edt(~seen)) <= _HIDDEN / 2 / _CELL, output=pieces)
     pieces[~seen] = 0
     size = np.bincount(pieces.ravel())
     size[0] = 0
