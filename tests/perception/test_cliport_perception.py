@@ -143,6 +143,18 @@ def test_the_only_thing_that_looks_like_it_is_meant_by_its_bare_name(seeing, sce
         seeing._choose(seen, f"Lift the {noun}", fits)
 
 
+def test_another_thing_that_fits_nearly_as_well_is_told(seeing, scenes, caplog):
+    seen = seeing.see(scenes[0].scene)
+    fits = torch.full((len(seen.found),), -6.0)
+    fits[0], fits[1] = 4.0, 0.5
+    assert seeing._choose(seen, "Lift it", fits) == 0
+    assert not caplog.records
+    fits[1] = 2.0
+    assert seeing._choose(seen, "Lift it", fits) == 0
+    names = seeing.names(seen)
+    assert re.search(rf"also mean the {names[1]} \(pixel \d+,\d+\); the {names[0]} \(pixel", caplog.text)
+
+
 def test_what_is_not_on_the_table_is_taken_last(seeing, scenes):
     example = scenes[0]
     seen = seeing.see(example.scene)

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -45,10 +46,13 @@ from unihm.schema.asked import Asked
 from unihm.schema.scene import ObjectCloud, PerceivedScene, Scene
 from unihm.schema.task import BY_REFERENCE, GOES, TASKS
 
+_log = logging.getLogger(__name__)
+
 PLANNER, VIEW = "planner.safetensors", "view.safetensors"
 _RULED_OUT = 1.5  # taken from the logits of things that plain words do not fit
 _CANNOT = 3.0  # taken from those of things that shall be opened or shut and have no joint
 _THIN = 0.004  # m between points that measures are taken of
+_ALSO, _NEARLY = 1.0, 3.0  # logit from which on, and below the best's to which, a thing may be meant as well
 _NEVER = 4.0  # times that, where a drawer, door or lid is named
 _RING = 4  # pixels about a part, in which the thing shows that it is in
 _ELSEWHERE = 2.0  # taken from those of what is not on the table
@@ -257,10 +261,13 @@ class Cliport:
     @torch.inference_mode()
     def names(self, seen: Seen) -> list[str]:
         """What each thing looks like: its colour and the most fitting noun of those that the planner was taught."""
+        best = (self.network.describe(seen.encoded).name @ self._noun_vectors.mT).argmax(dim=1).tolist()
         nouns: Sequence[str] = self.card["nouns"]
-        vectors = torch.nn.functional.normalize(sentence_vector(*self.reader(nouns)), dim=-1)
-        best = (self.network.describe(seen.encoded).name @ vectors.mT).argmax(dim=1).tolist()
         return [f"{_color(seen.scene, seen.found.mask(i))} {nouns[noun]}" for i, noun in enumerate(best)]
+
+    @cached_property
+    def _noun_vectors(self) -> torch.Tensor:
+        return torch.nn.functional.normalize(sentence_vector(*self.reader(self.card["nouns"])), dim=-1)
 
     def fits(self, seen: Seen, plain: str, grounded: Grounded) -> torch.Tensor:
         """Logit of each thing that it is meant: the network's, and what plain words say beside it."""
@@ -304,6 +311,15 @@ class Cliport:
         thing = about(plainly(instruction, self.card["nouns"]))
         noun = _noun(thing or instruction, self.card["nouns"])  # not that of what it shall stand beside
         if not close and (fits[best] >= _UNLIKELY or (len(order) == 1 and not noun)):
+            also = [i for i in order[1:] if fits[i] > _ALSO and fits[best] - fits[i] < _NEARLY]
+            if also:
+                names = _placed(seen, self.names(seen))
+                _log.warning(
+                    "The words may also mean the %s; the %s is taken. Say which by colour, size or place, or give "
+                    "--point u,v.",
+                    " or the ".join(names[i] for i in also),
+                    names[best],
+                )
             return best
         looks = self.names(seen)
         # "The lid", where one thing alone looks like a lid, is not "no lid in view", however unsure the network is.
@@ -311,7 +327,7 @@ class Cliport:
         alike = [i for i, name in enumerate(looks) if name.endswith(f" {noun}")]
         if not close and noun and bare and len(alike) == 1 and (alike == [best] or seen.found.kinds[alike[0]] == PART):
             return alike[0]
-        names = [f"{name} ({_place(seen.found.mask(i))})" for i, name in enumerate(looks)]
+        names = _placed(seen, looks)
         if close:
             both = " and ".join(f"the {names[i]}" for i in sorted([best, *close]))
             raise ValueError(
@@ -473,9 +489,10 @@ def _color(scene: Scene, mask: np.ndarray) -> str:
     return max(shares, key=lambda name: shares[name])
 
 
-def _place(mask: np.ndarray) -> str:
-    v, u = np.nonzero(mask)
-    return f"pixel {int(np.median(u))},{int(np.median(v))}"
+def _placed(seen: Seen, looks: Sequence[str]) -> list[str]:
+    """What things look like, and a pixel of each."""
+    middles = (np.median(np.nonzero(seen.found.mask(i)), axis=1).astype(int) for i in range(len(looks)))
+    return [f"{look} (pixel {u},{v})" for look, (v, u) in zip(looks, middles, strict=True)]
 
 
 def _noun(instruction: str, nouns: Sequence[str]) -> str:
