@@ -20,6 +20,7 @@ front, 320 x 240 pixels with the noise of depth cameras, wherever the handle is 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,15 +121,16 @@ def _door(panel: Panel, body: np.ndarray, normals: np.ndarray) -> tuple[Joint, n
         # The four faces of the box; of those that the door may have come from, the one that it would cover.
         for angle in _box_angle(body, normals) + np.arange(4) * np.pi / 2:
             front = np.array([np.cos(angle), np.sin(angle), 0.0])
-            hung = _hung(panel, _before(panel, body, front))
-            turn = hung.axis[2] * (np.arctan2(normal[1], normal[0]) - angle)
-            turn = (turn + np.pi / 4) % (2 * np.pi) - np.pi / 4
-            if turn > SWING + _BEYOND or (panel.inside and turn < _AJAR):
-                continue
-            toward = Rotation.from_rotvec(-turn * hung.axis).apply(hung.toward)
-            fits = _lies_behind(body - hung.hinge, front, toward)
-            if fits > found:
-                found, best, turned = fits, hung, float(turn)
+            for face in (panel.face, *_before(panel, body, front)):
+                hung = _hung(panel, face)
+                turn = hung.axis[2] * (np.arctan2(normal[1], normal[0]) - angle)
+                turn = (turn + np.pi / 4) % (2 * np.pi) - np.pi / 4
+                if turn > SWING + _BEYOND or (panel.inside and turn < _AJAR):
+                    continue
+                toward = Rotation.from_rotvec(-turn * hung.axis).apply(hung.toward)
+                fits = _lies_behind(body - hung.hinge, front, toward)
+                if fits > found:
+                    found, best, turned = fits, hung, float(turn)
     hinge = best.hinge
     if found >= 0.0:
         shut = Rotation.from_rotvec(-turned * best.axis)
@@ -169,16 +171,15 @@ def _hung(panel: Panel, face: np.ndarray) -> _Hung:
     )
 
 
-def _before(panel: Panel, body: np.ndarray, front: np.ndarray) -> np.ndarray:
+def _before(panel: Panel, body: np.ndarray, front: np.ndarray) -> Iterator[np.ndarray]:
     """The face of a door less what lies behind a front of its body, if the door stands square to it and is open.
 
     Who sees the inside of such a door sees that of the wall in its plane, too.
     """
-    if not panel.inside or abs(panel.plane.normal @ front) > np.cos(_SQUARE):
-        return panel.face
-    edge = float(np.percentile(body @ front, _MOSTLY))
-    before = panel.face[panel.face @ front > edge - BOARD]
-    return before if len(before) > _MIN_BODY else panel.face
+    if panel.inside and abs(panel.plane.normal @ front) < np.cos(_SQUARE):
+        before = panel.face[panel.face @ front > np.percentile(body @ front, _MOSTLY) - BOARD]
+        if len(before) > _MIN_BODY:
+            yield before
 
 
 def _lid(panel: Panel, body: np.ndarray, normals: np.ndarray) -> tuple[Joint, np.ndarray]:
