@@ -16,7 +16,7 @@ from unihm.cliport.crops import MEASURES
 from unihm.cliport.grounding import Grounded
 from unihm.cliport.instances import PART, THING, Instances
 from unihm.cliport.mending import Mended
-from unihm.perception.base import PERCEPTIONS
+from unihm.perception.base import PERCEPTIONS, without_warnings
 from unihm.perception.cliport import Cliport, _able, _bar, _kinds_said, _noun
 from unihm.scene_data import read_scenes
 from unihm.schema.task import TASKS
@@ -151,6 +151,9 @@ def test_another_thing_that_fits_nearly_as_well_is_told(seeing, scenes, caplog):
     assert not caplog.records
     fits[1] = 2.0
     assert seeing._choose(seen, "Lift it", fits) == 0
+    with without_warnings():
+        seeing._choose(seen, "Lift it", fits)
+    assert len(caplog.records) == 1
     names = seeing.names(seen)
     assert re.search(rf"also mean the {names[1]} \(pixel \d+,\d+\); the {names[0]} \(pixel", caplog.text)
 

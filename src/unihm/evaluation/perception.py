@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from unihm.evaluation.intervals import wilson
 from unihm.geometry.point_cloud import chamfer
-from unihm.perception.base import Perception, SeesOnce
+from unihm.perception.base import Perception, SeesOnce, without_warnings
 from unihm.planning.base import PLANNERS, planner_for
 from unihm.scene_data.store import read_scenes
 from unihm.scenes.records import Asking, SceneExample
@@ -143,11 +143,12 @@ def _image(example: SceneExample, perception: Perception) -> list[Result]:
             continue
         start = time.perf_counter()
         try:
-            if seen is not None:
-                assert isinstance(perception, SeesOnce)
-                perceived = perception.understand(seen, asking.instruction)
-            else:
-                perceived = perception.perceive(example.scene, asking.instruction)
+            with without_warnings():
+                if seen is not None:
+                    assert isinstance(perception, SeesOnce)
+                    perceived = perception.understand(seen, asking.instruction)
+                else:
+                    perceived = perception.perceive(example.scene, asking.instruction)
         except ValueError:
             answer = "refused" if len(asking.targets) == 1 else "asks"
             results.append(Result(refers_by=asking.refers_by, answer=answer))

@@ -31,6 +31,7 @@ from unihm.evaluation.scene_wording_cases import (
     draw_cases,
 )
 from unihm.evaluation.tables import Row, text_table
+from unihm.perception.base import without_warnings
 from unihm.scenes.composer import draw_scenes
 from unihm.scenes.records import SceneExample
 from unihm.schema.asked import Asked
@@ -142,7 +143,8 @@ def judge_image(example: SceneExample, perception: Understands, rng: np.random.G
 
     def answer(words: str, asked: Meaning) -> Answer:
         try:
-            target, found = perception.meant(seen, words)
+            with without_warnings():
+                target, found = perception.meant(seen, words)
         except ValueError:
             return Answer(words=words, asked=asked, meaning=None)
         part = seen.found.kinds[target] == PART

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
 from unihm.registry import Registry
 from unihm.schema.scene import PerceivedScene, Scene
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Within this, perceptions do not tell what else the words may mean: evaluations count it."""
+    logger = logging.getLogger("unihm.perception")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 @runtime_checkable

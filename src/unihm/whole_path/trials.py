@@ -23,6 +23,7 @@ import numpy as np
 
 from unihm.evaluation.cases import hand_of_process
 from unihm.evaluation.trials import CRASHED, OWN, REFUSED, TrialName, TrialResult, failed
+from unihm.perception.base import without_warnings
 from unihm.pipeline import Pipeline, rest_at
 from unihm.planning.pregrasp import other_pregrasps, pregrasp
 from unihm.schema.episode import Episode
@@ -206,7 +207,8 @@ class Making:
     def _plan(self) -> tuple[PerceivedScene, Plan]:
         scene, words = self.world.example.scene, self.world.asking.instruction
         try:
-            perceived = self.pipeline.seeing.perceive(scene, words)
+            with without_warnings():
+                perceived = self.pipeline.seeing.perceive(scene, words)
         except ValueError as error:
             raise Refusal(REFUSED, error) from error
         try:
