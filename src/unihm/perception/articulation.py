@@ -116,13 +116,13 @@ def _densest(values: np.ndarray) -> float:
 
 def _door(panel: Panel, body: np.ndarray, normals: np.ndarray) -> tuple[Joint, np.ndarray]:
     normal = panel.plane.normal
-    best, turned, found = _hung(panel, panel.face), 0.0, -1.0
+    whole = _hung(panel, panel.face)
+    best, turned, found, sides = whole, 0.0, -1.0, (normal, whole.toward)
     if len(body):
         # The four faces of the box; of those that the door may have come from, the one that it would cover.
         for angle in _box_angle(body, normals) + np.arange(4) * np.pi / 2:
             front = np.array([np.cos(angle), np.sin(angle), 0.0])
-            for face in (panel.face, *_before(panel, body, front)):
-                hung = _hung(panel, face)
+            for hung in (whole, *(_hung(panel, face) for face in _before(panel, body, front))):
                 turn = hung.axis[2] * (np.arctan2(normal[1], normal[0]) - angle)
                 turn = (turn + np.pi / 4) % (2 * np.pi) - np.pi / 4
                 if turn > SWING + _BEYOND or (panel.inside and turn < _AJAR):
@@ -130,11 +130,10 @@ def _door(panel: Panel, body: np.ndarray, normals: np.ndarray) -> tuple[Joint, n
                 toward = Rotation.from_rotvec(-turn * hung.axis).apply(hung.toward)
                 fits = _lies_behind(body - hung.hinge, front, toward)
                 if fits > found:
-                    found, best, turned = fits, hung, float(turn)
+                    found, best, turned, sides = fits, hung, float(turn), (front, toward)
     hinge = best.hinge
     if found >= 0.0:
-        shut = Rotation.from_rotvec(-turned * best.axis)
-        front, aside = shut.apply(normal), -shut.apply(best.toward)
+        front, aside = sides[0], -sides[1]
         lines = [
             *best.lines,
             (aside, ends(body, front, aside, _SPARE)[1], _BOX_ERROR),

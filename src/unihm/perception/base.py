@@ -13,7 +13,7 @@ from unihm.schema.scene import PerceivedScene, Scene
 
 @contextmanager
 def without_warnings() -> Iterator[None]:
-    """Within this, perceptions do not tell what else the words may mean: evaluations count it."""
+    """Within this, perceptions warn of nothing: evaluations count what comes of it."""
     logger = logging.getLogger("unihm.perception")
     before = logger.level
     logger.setLevel(logging.ERROR)

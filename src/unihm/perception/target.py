@@ -37,7 +37,7 @@ class Appearance:
     """Position of its middle to the right as the camera sees it, m."""
     away: float
     """Position of its middle away from the camera, m."""
-    up: float = 0.0
+    up: float
     """Height of its middle above the table, m."""
 
     @property
