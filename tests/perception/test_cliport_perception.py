@@ -17,7 +17,7 @@ from unihm.cliport.grounding import Grounded
 from unihm.cliport.instances import PART, THING, Instances
 from unihm.cliport.mending import Mended
 from unihm.perception.base import PERCEPTIONS, without_warnings
-from unihm.perception.cliport import Cliport, _able, _bar, _kinds_said, _noun
+from unihm.perception.cliport import Cliport, _able, _bar, _kinds_said
 from unihm.scene_data import read_scenes
 from unihm.schema.task import TASKS
 from unihm.training.grounding import train_grounding
@@ -237,13 +237,6 @@ def test_a_part_is_of_the_kind_that_the_words_say(seeing, scenes):
         assert seeing._kind(seen, 0, f"The {kind} of the box needs closing") == kind
     looks = seeing._kind(seen, 0, "Close it")
     assert seeing._kind(seen, 0, "Close the flap") == seeing._kind(seen, 0, "Shut the door or the lid") == looks
-
-
-def test_a_colour_is_no_noun_where_there_is_another():
-    nouns = ["orange", "lid", "box lid"]
-    assert _noun("Bang the orange lid shut", nouns) == "lid"
-    assert _noun("Close the orange box lid", nouns) == "box lid"
-    assert _noun("Lift the orange", nouns) == "orange"
 
 
 def test_a_bar_is_no_longer_than_its_own_points():

@@ -11,7 +11,7 @@ import torch
 from unihm.cliport.instances import THING
 from unihm.perception.cliport import Cliport
 from unihm.perception.plain_verbs import VERBS
-from unihm.perception.plain_words import about, check_wish, plainly, ruled_out
+from unihm.perception.plain_words import about, check_wish, contained, noun_in, plainly, ruled_out
 from unihm.scene_data.store import read_scenes
 from unihm.scenes.asking_forms import CLAUSES
 from unihm.schema.task import TASKS
@@ -191,3 +191,40 @@ def test_the_network_is_not_believed_where_plain_words_rule_it_out(tiny_planner,
     v, u = np.argwhere(seen.found.mask(0) & (scene.depth > 0))[0]
     relations = {way: perception.meant(seen, f"Push it {way}", (int(u), int(v)))[1].relation for way in ("left", "on")}
     assert relations == {"left": "left", "on": "right"}
+
+
+def test_a_colour_is_no_noun_where_there_is_another():
+    nouns = ["orange", "lid", "box lid"]
+    assert noun_in("Bang the orange lid shut", nouns) == "lid"
+    assert noun_in("Close the orange box lid", nouns) == "box lid"
+    assert noun_in("Lift the orange", nouns) == "orange"
+
+
+@pytest.mark.parametrize(
+    ("thing", "named"),
+    [
+        ("the bleach", "the bleach bottle"),
+        ("the white bleach on the left", "the white bleach bottle on the left"),
+        ("the vitamins", "the bottle of vitamins"),
+        ("the bleach bottle", "the bleach bottle"),
+        ("the bleach holder", "the bleach holder"),
+        ("the mug", "the mug"),
+        ("the red one", "the red one"),
+    ],
+)
+def test_what_is_in_a_container_stands_for_it(thing, named):
+    nouns = ["mug", "bleach", "bleach bottle", "bottle of bleach", "vitamins", "bottle of vitamins"]
+    assert contained(thing, nouns) == named
+
+
+def test_a_container_is_found_by_what_is_in_it(tiny_planner, made_scenes, monkeypatch):
+    perception = Cliport(tiny_planner)
+    monkeypatch.setitem(perception.card, "nouns", ["bleach", "bleach bottle"])
+    seen = perception.see(next(iter(read_scenes(made_scenes))).scene)
+    with torch.inference_mode():
+        fits = {
+            said: perception.grounded(seen, plainly(said)).target.tolist()
+            for said in ("Lift the bleach by 10 cm.", "Lift the bleach bottle by 10 cm.", "Lift the mug by 10 cm.")
+        }
+    content, container, other = fits.values()
+    assert content == container != other

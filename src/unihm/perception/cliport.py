@@ -24,7 +24,7 @@ from scipy.ndimage import binary_dilation
 
 from unihm.assets import WEIGHTS
 from unihm.cliport.clip_resnet import CLIP
-from unihm.cliport.color_names import COLORS, color_shares
+from unihm.cliport.color_names import color_shares
 from unihm.cliport.cutting import cut
 from unihm.cliport.grounding import AMOUNTS, KINDS, Grounded, sentence_vector
 from unihm.cliport.instances import PART, Instances
@@ -37,7 +37,7 @@ from unihm.geometry.point_cloud import main_parts, voxel_indices
 from unihm.perception.articulation import find_joint
 from unihm.perception.completing import COMPLETION
 from unihm.perception.handles import handle_pixels
-from unihm.perception.plain_words import about, check_wish, plainly, ruled_out
+from unihm.perception.plain_words import about, check_wish, contained, noun_in, plainly, ruled_out
 from unihm.perception.prompts import at_box, at_pixel, check_request
 from unihm.perception.segmentation import lies_on, table_region
 from unihm.perception.tabletop import OTHER_POINTS, TARGET_POINTS, object_cloud, world
@@ -293,10 +293,11 @@ class Cliport:
         Which thing is meant does not depend on what else is said of it: the words for it are also read within the
         plainest wish, and the mean of both decides. What can be opened is seldom picked up, so that it has its own.
         """
-        first = self._read(seen, plain)
-        thing = about(plain)
-        if not thing:
-            return first
+        said = about(plain)
+        if not said:
+            return self._read(seen, plain)
+        thing = contained(said, self.card["nouns"])
+        first = self._read(seen, plain if thing == said else re.sub(re.escape(said), thing, plain, count=1, flags=re.I))
         task = TASKS[int(first.task[0].argmax())]
         second = self._read(seen, f"{_WISH.get(task, 'Pick up')} {thing}.")
         return replace(first, target=(first.target + second.target) / 2)
@@ -309,7 +310,7 @@ class Cliport:
         best = order[0]
         close = [i for i in order[1:] if fits[i] > _CERTAIN and fits[best] - fits[i] < _CLEARLY]
         thing = about(plainly(instruction, self.card["nouns"]))
-        noun = _noun(thing or instruction, self.card["nouns"])  # not that of what it shall stand beside
+        noun = noun_in(thing or instruction, self.card["nouns"])  # not that of what it shall stand beside
         if not close and (fits[best] >= _UNLIKELY or (len(order) == 1 and not noun)):
             also = [i for i in order[1:] if fits[i] > _ALSO and fits[best] - fits[i] < _NEARLY]
             if also:
@@ -493,11 +494,3 @@ def _placed(seen: Seen, looks: Sequence[str]) -> list[str]:
     """What things look like, and a pixel of each."""
     middles = (np.median(np.nonzero(seen.found.mask(i)), axis=1).astype(int) for i in range(len(looks)))
     return [f"{look} (pixel {u},{v})" for look, (v, u) in zip(looks, middles, strict=True)]
-
-
-def _noun(instruction: str, nouns: Sequence[str]) -> str:
-    """The longest noun of the planner's that occurs in the words; empty where none does."""
-    text = re.sub(r"[^a-z -]+", " ", instruction.lower())
-    said = [noun for noun in nouns if noun in text and re.search(rf"\b{re.escape(noun)}\b", text)]
-    # Of "the orange lid" orange is the colour.
-    return max(said, key=lambda noun: (noun not in COLORS, len(noun)), default="")

@@ -73,6 +73,9 @@ _LEAVE = (
     r"(?:,? (?:please|thanks|thank you|(?:will|would|could|can) you|for (?:me|us)|okay|right now|at once|now|"
     r"if (?:you (?:can|could|would|please|like|may|don't mind|wouldn't mind)|possible)|immediately|quickly))+"
 )
+_HOLDERS = ("bottle", "box", "can", "jar", "carton", "tube")
+_NO_NAME = r"(?= *$| (?:on|in|at|by|behind|beside|next|near|with|that|which|to|from|left|right|between)\b)"
+"""What follows a noun that is not part of a longer one."""
 _DETERMINER = r"\b(?:the|a|an|my|your|our|this|that|these|those|its|some|any)\b"
 _BEFORE = (
     r"(?:^|[,;:.?!] |\b(?:to|and|then|please|kindly|you|robot|just|now|be|been|being|gets?|got|needs?|must|mind|by|of|"
@@ -147,6 +150,31 @@ def about(plain: str) -> str:
     end = re.search(_PLACES if match["moves"] else _HOW_FAR, match["rest"], re.IGNORECASE)
     words = (match["rest"][: end.start()] if end else match["rest"]).strip()
     return words if " " in words else ""
+
+
+def noun_in(words: str, nouns: Sequence[str]) -> str:
+    """The longest of some nouns that occurs in the words; empty where none does."""
+    text = re.sub(r"[^a-z -]+", " ", words.lower())
+    said = [noun for noun in nouns if noun in text and re.search(rf"\b{re.escape(noun)}\b", text)]
+    # Of "the orange lid" orange is the colour.
+    return max(said, key=lambda noun: (noun not in COLORS, len(noun)), default="")
+
+
+def contained(thing: str, nouns: Sequence[str]) -> str:
+    """The words for a thing, with the container in place of what it holds: "the bleach" is the bleach bottle.
+
+    Args:
+        thing: From `about`.
+        nouns: What things are called; these tell which containers there are.
+
+    Returns:
+        The words, perhaps as they were.
+    """
+    noun = noun_in(thing, nouns)
+    known = frozenset(nouns)
+    named = (name for holder in _HOLDERS for name in (f"{noun} {holder}", f"{holder} of {noun}") if name in known)
+    name = next(named, "")
+    return re.sub(rf"\b{re.escape(noun)}\b{_NO_NAME}", name, thing, count=1) if noun and name else thing
 
 
 def _wish(text: str) -> str:
