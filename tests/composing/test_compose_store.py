@@ -239,6 +239,7 @@ def test_one_line_for_what_is_wrong(capsys, data, models, tmp_path):
     assert "is a left one" in refused("compose", data, out, "--models", models, "--hands", "leap_left")
     assert "--limit is 0" in refused("compose", data, out, "--models", models, "--limit", 0)
     assert "candidates is 0" in refused("compose", data, out, "--models", models, "--candidates", 0)
+    assert "candidates is 0" in refused("compose", data, out, "--tasks", "open-door", "--candidates", 0)  # no models
     assert "expected at least one of each" in refused("compose", data, out, "--models", models, "--count", 0)
     assert "workers is 0" in refused("compose", data, out, "--models", models, "--workers", 0)
     assert "at least two stores" in refused("join", out, data)

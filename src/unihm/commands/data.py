@@ -398,7 +398,7 @@ def data_compose(
     Args:
         data: The store of recordings, from `unihm data import`.
         out: Folder of the new store.
-        models: Folder of the objects' true meshes, <object>/mesh_simplified.obj.
+        models: Folder of the objects' true meshes, <object>/mesh_simplified.obj; for place, push and pull.
         tasks: place, push, pull (default: these), push-drawer, pull-drawer, open-door, close-door, open-lid, close-lid.
         hands: Hands to try with, by name or folder; default: shadow, allegro, leap.
         count: Episodes of each recording and task.
@@ -421,14 +421,16 @@ def data_compose(
     from unihm.registry import unknown_name
 
     check_workers(workers, engine)
-    if models is None:
-        raise ValueError("--models needs the folder of the objects' meshes, <object>/mesh_simplified.obj.")
     if limit is not None and limit < 1:
         raise ValueError(f"--limit is {limit}, expected at least 1.")
     chosen = list(dict.fromkeys(name for words in tasks for name in words.split(",") if name)) or list(FREE)
     for name in chosen:
         if name not in COMPOSERS:
             raise unknown_name("Task", name, COMPOSERS)
+    if models is None:
+        if not set(chosen).isdisjoint(FREE):
+            raise ValueError("--models needs the folder of the objects' meshes, <object>/mesh_simplified.obj.")
+        models = Path()  # drawers, doors and lids need none
     names, retargeting = _retargeting(hands or HANDS, "default")
     composing = TriedComposing(models, names, candidates=candidates, seed=seed)
     ids = _spread(sources(episode_table(data)), limit)
