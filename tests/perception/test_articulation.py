@@ -208,6 +208,14 @@ def test_what_stands_before_a_drawer_is_not_what_it_comes_out_of(open_by: float)
     assert joint.position == pytest.approx(open_by, abs=0.004)
 
 
+@pytest.mark.parametrize("below", [-0.085, 0.085])
+def test_of_two_bars_the_one_before_the_middle_of_the_panel_is_its_handle(below: float):
+    view = seen(Drawer(), 0.3, 0.7, 0.9, np.random.default_rng(0))
+    bars = np.concatenate([view.handle, view.handle - [0, 0, below], view.handle - [0, 0, below]])
+    _, T = replace(view, handle=bars).found()
+    assert difference(T, view.fixture.T_world_handle)[0] < 6
+
+
 def test_a_lid_seen_from_inside_has_its_handle_beyond():
     view = seen(Lid(position0=np.radians(85)), 0.0, 0.9, 0.9)
     joint, T = view.found()

@@ -26,6 +26,7 @@ _WIDEST = 1.5 * _THRESHOLD  # m of its last ones
 _OFF_PANEL = (0.015, 0.09)  # m; bars stand off their panels by a finger, 30 to 50 mm
 _LEAST_BEFORE = 0.25  # share of the handle's points that stand off; the others are the panel's, by mistake
 _BAR = 0.015  # m about the front of a handle: the bar without most of its posts
+_WIDEST_BAR = 0.05  # m, with what the noise adds
 _RADIUS = 0.006  # m of a bar; the middle of the half of it that is seen is pi / 4 of that nearer than its own
 _PLANES = 4  # looked at: a drawer shows its floor and its back, too
 _FLUSH = 0.005  # m; half a board
@@ -116,6 +117,7 @@ def find_panel(
     if before.sum() < MIN_HANDLE:
         raise ValueError(f"{hidden}: {before.sum()} of its points stand off the {kind}, {MIN_HANDLE} are needed.")
     bar = handle_world[before & (np.abs(height - np.percentile(height[before], 80)) < _BAR)]
+    bar = _one_of_several(bar, plane.normal, face)
     middle = _middle(bar, direction(bar, plane.normal), camera_position)
     return Panel(plane=plane, face=face, bar=bar, middle=middle, inside=facing < 0, edge_error=_PIXEL / sharp)
 
@@ -274,6 +276,18 @@ def _settled(plane: Plane, points: np.ndarray, upright: bool) -> tuple[Plane, np
         normal = found if found @ normal > 0 else -found
         offset = float(normal @ centre)
     return Plane(normal, offset), near
+
+
+def _one_of_several(bar: np.ndarray, normal: np.ndarray, face: np.ndarray) -> np.ndarray:
+    """Of what is too wide to be one bar the one before the middle of the face: drawers are at times cut as one."""
+    along = direction(bar, normal)
+    if np.ptp(np.percentile(bar @ np.cross(normal, along), (3, 97))) < _WIDEST_BAR:
+        return bar
+    label = touching_parts(bar, _GAP)
+    bars = [bar[label == k] for k in np.flatnonzero(np.bincount(label) >= MIN_HANDLE)]
+    centre, axes, low, high = _rectangle(face)
+    centre = centre + axes @ (low + high) / 2
+    return min(bars, key=lambda one: np.linalg.norm((np.median(one, axis=0) - centre) @ axes), default=bar)
 
 
 def _middle(bar: np.ndarray, along: np.ndarray, eye: np.ndarray) -> np.ndarray:
