@@ -8,16 +8,20 @@ import json
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from unihm.contact_phases import contact_phase, release_frame
 from unihm.hands.hand import HandModel, list_hands, load_hand
 from unihm.refinement import CausalRefinement, RefinementConfig, refine, refinements
+from unihm.refinement.grasp import _share_of_squeeze
 from unihm.refinement.workspace import Workspace
 from unihm.schema.motion import HandMotion
 from unihm.simulation.solid_object import SolidObject, object_of_mesh
 from unihm.simulation.tasks import run
 
 LIFT, FRAMES = 50, 70
+_PEN = 0.009  # m, radius
 
 
 def _cloud(kind):
@@ -26,6 +30,10 @@ def _cloud(kind):
         n = rng.normal(size=(1200, 3))
         n /= np.linalg.norm(n, axis=1, keepdims=True)
         return 0.035 * n, n, 0.035
+    if kind == "pen":
+        angle, along = rng.uniform(0, 2 * np.pi, 1200), rng.uniform(-0.06, 0.06, 1200)
+        n = np.stack([np.cos(angle), np.zeros(1200), np.sin(angle)], axis=1)
+        return _PEN * n + np.outer(along, [0, 1, 0]), n, _PEN
     half = np.array([0.03, 0.045, 0.06])
     area = half.prod() / half
     axis = rng.choice(3, 1200, p=area / area.sum())
@@ -159,6 +167,34 @@ def test_what_is_refined_holds_in_physics(name):
     outcome, rollout = run("grab", refined, object=box, criterion="light")
     assert outcome.measures["drift_mm"] < 20
     assert rollout.T_world_object[-1, 2, 3] - rollout.T_world_object[0, 2, 3] > 0.08
+
+
+def test_a_pen_is_pressed_as_lightly_as_it_weighs_and_does_not_roll_out_of_the_hand():
+    hand = load_hand("leap")
+    motion = _motion(hand, "pen", (0, 0.01, 0))
+    higher = 0.06 * np.clip((np.arange(FRAMES) - LIFT) / 20, 0, 1)  # what is judged is 10 cm up
+    T_world_object, T_world_palm = motion.T_world_object.copy(), motion.T_world_palm.copy()
+    T_world_object[:, 2, 3] += higher
+    T_world_palm[:, 2, 3] += higher
+    motion = motion.replace(T_world_object=T_world_object, T_world_palm=T_world_palm)
+    refined = refine(motion, hand.description)[0]
+    turn = 2 * np.pi * np.arange(24) / 24
+    ring = _PEN * np.stack([np.cos(turn), np.zeros(24), np.sin(turn)], axis=1)
+    end = np.array([0, 0.06, 0])
+    rings = np.concatenate([ring - end, ring + end])
+    pen = object_of_mesh(rings, np.zeros((0, 3), dtype=int), name="pen", mass=0.016, convex="hull")
+    outcome, rollout = run("grab", refined, object=pen)
+    assert outcome.measures["force_max_n"] < 6
+    assert outcome.measures["drift_mm"] < 15
+    assert rollout.T_world_object[-1, 2, 3] > 0.1
+
+
+@given(mass=st.floats(0.01, 3))
+def test_the_squeeze_grows_with_the_mass_and_never_more_than_with_it(mass):
+    share = _share_of_squeeze(mass)
+    assert share <= mass / 0.25
+    assert share <= _share_of_squeeze(1.1 * mass) <= 1.1 * share + 1e-12
+    assert _share_of_squeeze(0.25) == 1
 
 
 @pytest.fixture(scope="module")

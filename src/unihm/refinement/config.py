@@ -80,8 +80,8 @@ class RefinementConfig:
     joint_margin: float = 0.03
     """Joint mode: share of its range by which each joint keeps from its limits in the grasp, so that it can squeeze."""
     squeeze: float = 12.0
-    """Joint mode: normal force wanted of each fingertip on an object of 250 g, N; for others it grows with the root of
-    the assumed mass. 0 commands what is drawn."""
+    """Joint mode: normal force wanted of each fingertip on an object of 250 g, N; of lighter ones in proportion to the
+    assumed mass, of heavier ones to its root. 0 commands what is drawn."""
     largest_force: float = 25.0
     """Joint mode: most that a fingertip is told to push with, N."""
     friction: float = 0.5

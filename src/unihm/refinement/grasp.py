@@ -31,7 +31,7 @@ _SIGMA_PLACE = 2e-3  # m, while fingertips are first brought to their places
 _SIGMA_STAY = 6e-3  # m, once everything else counts as well
 _SHIFT, _TURN = 0.012, 0.17  # m, rad, standard deviations of random starts
 _GRIPPER = 6  # times the usual number of opposed places
-_USUAL, _SHARES = 0.25, (0.4, 2.0)  # kg that the wanted squeeze is for, and least and most of it for others
+_USUAL, _MOST = 0.25, 2.0  # kg that the wanted squeeze is for, and most of it for others
 _EXPECTED_FRICTION = 0.8
 _CARRIES = 0.15  # of the strongest force: contacts with less are not missed
 _FACING = -0.1  # cosine of the largest angle between normals of one contact: a thin plate's other side is another one
@@ -158,8 +158,13 @@ def _judged(segment: Segment, scene: Scene, c: np.ndarray, energy: float, start:
 
 
 def _share_of_squeeze(mass: float) -> float:
-    """What of the wanted squeeze suits an object: a light one is turned over by what a heavy one needs."""
-    return float(np.clip(math.sqrt(mass / _USUAL), *_SHARES))
+    """What of the wanted squeeze suits an object: a light one is turned over by what a heavy one needs.
+
+    Weight and pushes grow with the mass, so less is enough for less. Forces near the motors' limits cost more than they
+    hold.
+    """
+    share = mass / _USUAL
+    return min(share, math.sqrt(share), _MOST)
 
 
 def features(segment: Segment, grasp: Grasp) -> dict[str, float]:
