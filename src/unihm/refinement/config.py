@@ -112,6 +112,10 @@ class RefinementConfig:
     """Joint mode: most speed of the carried object, m/s."""
     carry_acceleration: float = 2.0
     """Joint mode: most acceleration of the carried object, m/s^2: a fifth of gravity, which squeezing must bear too."""
+    handle_speed: float = 0.15
+    """Joint mode: most speed of a handle, m/s: drawers and doors resist the more, the faster they move."""
+    handle_acceleration: float = 0.6
+    """Joint mode: most acceleration of a handle, m/s^2: its drawer is heavier than what a hand lifts."""
     jerk: float = 30.0
     """Joint mode: most jerk of palm and carried object, m/s^3; infinity: none."""
 

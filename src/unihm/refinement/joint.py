@@ -172,12 +172,15 @@ def _cleared(segment: Segment) -> Refined:
 def _stretched(segment: Segment, refined: Refined) -> Refined:
     """As many frames as limits and grasp need."""
     config, fps = segment.config, segment.motion.fps
+    carry = config.carry_speed, config.carry_acceleration
+    if segment.motion.panel_object is not None:
+        carry = min(carry[0], config.handle_speed), min(carry[1], config.handle_acceleration)
     times = stretched_times(
         refined.T_world_object,
         refined.T_world_object @ refined.T_object_palm,
         refined.qpos_target,
         fps,
-        carry=(config.carry_speed, config.carry_acceleration, config.jerk),
+        carry=(*carry, config.jerk),
         palm=(config.reach_speed, config.reach_acceleration, config.jerk),
         joint_speed=np.where(sliding_joints(segment.hand), np.inf, config.finger_speed).clip(
             max=segment.hand.chain.velocity
