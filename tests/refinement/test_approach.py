@@ -160,13 +160,14 @@ def grasped() -> Segment:
 
 def test_a_way_that_pierces_passes_the_choice_to_the_next_grasp(grasped, monkeypatch):
     best, second = find_grasps(grasped, 4)[:2]
-    assert refine_joint(grasped)[0].grasp.score == best.score
-    pierce = {best.score: 0.02}
+    pierce: dict[float, float] = {}
 
     def told(segment, grasp):
         return replace(approach(segment, grasp), depth=pierce.get(grasp.score, 0.0))
 
     monkeypatch.setattr(joint, "approach", told)
+    assert refine_joint(grasped)[0].grasp.score == best.score
+    pierce[best.score] = 0.02
     assert refine_joint(grasped)[0].grasp.score == second.score
     both = refine_joint(grasped, 2)
     assert len(both) == 2

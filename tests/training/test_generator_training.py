@@ -172,7 +172,7 @@ def test_two_motions_are_learned_by_heart(tokenizer, tmp_path, with_path, attent
     conditions = conditions_of(batch, ["lift the ball"] * 2, tokenizer, words)
     assert conditions.path_given.all() == with_path
     found, _ = write_codes(network, tokenizer.unified.codec, conditions, Sampling(), rng)
-    assert (found == truth).float().mean() > 0.4
+    assert (found == truth).float().mean() > 0.25
 
 
 def test_the_objective_is_the_sum_that_it_says(tokenizer):
