@@ -155,7 +155,7 @@ def settings(**changes) -> GeneratorTraining:
 @pytest.mark.parametrize(("with_path", "attention"), [(True, "causal"), (False, "bidirectional")])
 def test_two_motions_are_learned_by_heart(tokenizer, tmp_path, with_path, attention):
     motions = packed(tokenizer, 2, HANDS[:1])
-    loop = replace(settings().loop, learning_rate=2e-2, epochs=120)
+    loop = replace(settings().loop, learning_rate=2e-2, epochs=200)
     config = settings(variation=replace(STILL, without_path=0.0 if with_path else 1.0), motion_weight=0.3, loop=loop)
     torch.manual_seed(0)
     network = new_network(replace(SMALL, attention=attention), tokenizer)
@@ -172,7 +172,7 @@ def test_two_motions_are_learned_by_heart(tokenizer, tmp_path, with_path, attent
     conditions = conditions_of(batch, ["lift the ball"] * 2, tokenizer, words)
     assert conditions.path_given.all() == with_path
     found, _ = write_codes(network, tokenizer.unified.codec, conditions, Sampling(), rng)
-    assert (found == truth).float().mean() > 0.25
+    assert (found == truth).float().mean() > 0.4
 
 
 def test_the_objective_is_the_sum_that_it_says(tokenizer):

@@ -17,10 +17,10 @@ from jaxtyping import Bool, Float
 from scipy.ndimage import binary_dilation, label
 
 from unihm.cliport.instances import PART, Instances
-from unihm.perception.panel import MIN_HANDLE, face_of, stands_off
+from unihm.perception.panel import MIN_HANDLE, WIDEST_BAR, face_of, spans, stands_off
 
 _MOSTLY = 0.5  # share of a part's pixels that stand off another, from which on it is the other's handle
-_LONGEST, _WIDEST = 0.2, 0.05  # m of a bar, of a knob; with what the noise adds
+_LONGEST = 0.2  # m of a bar, with what the noise adds
 _FULL = np.ones((3, 3))  # pixels that touch by a corner hang together
 
 
@@ -86,8 +86,5 @@ def _numbered(pixels: np.ndarray) -> np.ndarray:
 
 def _like_a_handle(points: np.ndarray, normal: np.ndarray) -> bool:
     """Whether points have the size of a bar or a knob, across the normal."""
-    flat = points - points.mean(axis=0)
-    flat = flat - np.outer(flat @ normal, normal)
-    axes = np.linalg.eigh(flat.T @ flat)[1][:, 1:]
-    wide, long = np.ptp(np.percentile(flat @ axes, (3, 97), axis=0), axis=0)
-    return bool(long < _LONGEST and wide < _WIDEST)
+    wide, long = spans(points, normal)
+    return long < _LONGEST and wide < WIDEST_BAR

@@ -20,13 +20,14 @@ from unihm.geometry.point_cloud import (
 _MIN_PANEL = 60  # points that a plane needs
 MIN_HANDLE = 15
 """Points that a bar needs."""
+WIDEST_BAR = 0.05
+"""Of a bar or a knob, with what the noise adds, m."""
 _SPACING = 0.003  # m; the panel's points are thinned to this, so that near and far parts count alike
 _THRESHOLD = 0.008  # m of a plane's first inliers; a leaning panel scatters twice the 3 mm of one seen head on
 _WIDEST = 1.5 * _THRESHOLD  # m of its last ones
 _OFF_PANEL = (0.015, 0.09)  # m; bars stand off their panels by a finger, 30 to 50 mm
 _LEAST_BEFORE = 0.25  # share of the handle's points that stand off; the others are the panel's, by mistake
 _BAR = 0.015  # m about the front of a handle: the bar without most of its posts
-_WIDEST_BAR = 0.05  # m, with what the noise adds
 _RADIUS = 0.006  # m of a bar; the middle of the half of it that is seen is pi / 4 of that nearer than its own
 _PLANES = 4  # looked at: a drawer shows its floor and its back, too
 _FLUSH = 0.005  # m; half a board
@@ -143,6 +144,14 @@ def direction(points: Float[np.ndarray, "n 3"], normal: Float[np.ndarray, " 3"])
     away = points - points.mean(axis=0)
     away = away - np.outer(away @ normal, normal)
     return np.linalg.eigh(away.T @ away)[1][:, 2]
+
+
+def spans(points: Float[np.ndarray, "n 3"], normal: Float[np.ndarray, " 3"]) -> tuple[float, float]:
+    """Width and length of points square to a normal, m, without strays."""
+    long = direction(points, normal)
+    wide = np.cross(normal, long)
+    low, high = np.percentile(points @ np.column_stack([wide, long]), (3, 97), axis=0)
+    return float(high[0] - low[0]), float(high[1] - low[1])
 
 
 def ends(
@@ -280,8 +289,7 @@ def _settled(plane: Plane, points: np.ndarray, upright: bool) -> tuple[Plane, np
 
 def _one_of_several(bar: np.ndarray, normal: np.ndarray, face: np.ndarray) -> np.ndarray:
     """Of what is too wide to be one bar the one before the middle of the face: drawers are at times cut as one."""
-    along = direction(bar, normal)
-    if np.ptp(np.percentile(bar @ np.cross(normal, along), (3, 97))) < _WIDEST_BAR:
+    if spans(bar, normal)[0] < WIDEST_BAR:
         return bar
     label = touching_parts(bar, _GAP)
     bars = [bar[label == k] for k in np.flatnonzero(np.bincount(label) >= MIN_HANDLE)]

@@ -174,7 +174,7 @@ def contained(thing: str, nouns: Sequence[str]) -> str:
     known = frozenset(nouns)
     named = (name for holder in _HOLDERS for name in (f"{noun} {holder}", f"{holder} of {noun}") if name in known)
     name = next(named, "")
-    return re.sub(rf"\b{re.escape(noun)}\b{_NO_NAME}", name, thing, count=1) if noun and name else thing
+    return re.sub(rf"\b{re.escape(noun)}\b{_NO_NAME}", name, thing, count=1) if name else thing
 
 
 def _wish(text: str) -> str:
